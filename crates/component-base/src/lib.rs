@@ -1,1 +1,13 @@
-//! Being written.
+//! What every long-running part of skiff needs and what its tests replace: wall time, randomness, supervised tasks,
+//! back-off and metrics. Nothing here knows Kubernetes' kinds.
+
+mod backoff;
+mod clock;
+pub mod metrics;
+mod random;
+mod supervisor;
+
+pub use backoff::Backoff;
+pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use random::Random;
+pub use supervisor::{Shutdown, Supervisor, Task};

@@ -1,0 +1,137 @@
+//! Supervised tasks: every task has a name and a span, a panic ends that task only and is logged, and a shutdown waits
+//! for all of them.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// Spawns tasks and joins them. Clones share the same set of tasks; [`Supervisor::child`] makes a scope of its own that
+/// ends with (or before) its parent.
+#[derive(Debug, Clone, Default)]
+pub struct Supervisor {
+    tasks: TaskTracker,
+    token: CancellationToken,
+}
+
+/// Tells a task that it should finish.
+#[derive(Debug, Clone)]
+pub struct Shutdown(CancellationToken);
+
+/// A spawned task. Dropping it lets the task run on.
+#[derive(Debug)]
+pub struct Task<T> {
+    handle: tokio::task::JoinHandle<Option<T>>,
+}
+
+impl Supervisor {
+    /// A supervisor without tasks. Tasks are spawned on the runtime of the caller of `spawn`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A scope whose shutdown does not touch this one; it is shut down when this one is.
+    pub fn child(&self) -> Self {
+        Self { tasks: self.tasks.clone(), token: self.token.child_token() }
+    }
+
+    /// Runs `future` as a task called `name`. It is awaited at shutdown, so it must watch [`Supervisor::shutdown`] if it
+    /// does not end by itself.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub fn spawn<F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let name = name.into();
+        let span = tracing::info_span!("task", name = %name);
+        let guarded = async move {
+            match AssertUnwindSafe(future).catch_unwind().await {
+                Ok(value) => Some(value),
+                Err(panic) => {
+                    tracing::error!(task = %name, panic = panic_text(&*panic), "task panicked");
+                    None
+                }
+            }
+        };
+        Task { handle: tokio::spawn(self.tasks.track_future(guarded.instrument(span))) }
+    }
+
+    /// Like [`Supervisor::spawn`] for a task that may be dropped at any await when the shutdown comes.
+    pub fn spawn_until_shutdown<F>(&self, name: impl Into<Cow<'static, str>>, future: F) -> Task<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let token = self.token.clone();
+        self.spawn(name, async move {
+            token.run_until_cancelled(future).await;
+        })
+    }
+
+    /// Runs blocking work on a thread of the runtime's pool and waits for its value; `None` if it panicked.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        self.tasks.spawn_blocking(work).await.ok()
+    }
+
+    /// What tasks wait on to learn of the shutdown.
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown(self.token.clone())
+    }
+
+    /// Tells all tasks to finish, without waiting.
+    pub fn begin_shutdown(&self) {
+        self.token.cancel();
+    }
+
+    /// Tells all tasks to finish and waits for them, at most `deadline`. False if some were still running then.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.begin_shutdown();
+        self.tasks.close();
+        tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok()
+    }
+}
+
+impl Shutdown {
+    /// Returns when the shutdown has begun.
+    pub async fn requested(&self) {
+        self.0.cancelled().await;
+    }
+
+    /// Whether the shutdown has begun.
+    pub fn is_requested(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl<T> Task<T> {
+    /// Waits for the task's value; `None` if it panicked or was aborted.
+    pub async fn join(self) -> Option<T> {
+        self.handle.await.ok().flatten()
+    }
+
+    /// Drops the task at its next await.
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// Whether the task has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)")
+}
+
+#[cfg(test)]
+mod tests;
