@@ -37,3 +37,30 @@ pub struct LinuxContainerResources {
     /// Huge page limits.
     pub hugepage_limits: Vec<HugepageLimit>,
 }
+
+impl LinuxContainerResources {
+    /// Takes over what `update` sets and keeps the rest.
+    pub fn merge(&mut self, update: &Self) {
+        fn take<T: Clone>(to: &mut Option<T>, from: &Option<T>) {
+            if from.is_some() {
+                to.clone_from(from);
+            }
+        }
+        take(&mut self.cpu_period_us, &update.cpu_period_us);
+        take(&mut self.cpu_quota_us, &update.cpu_quota_us);
+        take(&mut self.cpu_shares, &update.cpu_shares);
+        take(&mut self.memory_limit_bytes, &update.memory_limit_bytes);
+        take(&mut self.memory_swap_limit_bytes, &update.memory_swap_limit_bytes);
+        take(&mut self.oom_score_adj, &update.oom_score_adj);
+        take(&mut self.pids_limit, &update.pids_limit);
+        if !update.cpuset_cpus.is_empty() {
+            self.cpuset_cpus.clone_from(&update.cpuset_cpus);
+        }
+        if !update.cpuset_mems.is_empty() {
+            self.cpuset_mems.clone_from(&update.cpuset_mems);
+        }
+        if !update.hugepage_limits.is_empty() {
+            self.hugepage_limits.clone_from(&update.hugepage_limits);
+        }
+    }
+}
