@@ -1,1 +1,21 @@
-fn main() {}
+//! skiff's automation: `cargo xtask …`.
+
+mod codegen;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
+        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen resources REFERENCE_DIR"),
+    }
+}
+
+/// The root of the checkout.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+}

@@ -1,0 +1,3 @@
+//! `cargo xtask codegen …`: tables of facts, generated from the reference documents and checked in.
+
+pub(crate) mod resources;
