@@ -251,7 +251,9 @@ impl Lexer<'_> {
     fn number(&mut self) -> Result<i64, SelectorError> {
         match self.next()? {
             Token::Word(word) => word.parse().map_err(|_| {
-                SelectorError(format!("values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"))
+                SelectorError(format!(
+                    "values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+                ))
             }),
             _ => Err(self.expected("identifier")),
         }

@@ -186,8 +186,9 @@ impl ApiError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut error = Self::new(Reason::Invalid, 422, format!("{} \"{name}\" is invalid: {list}", qualified(group, kind)))
-            .about(group, kind, name);
+        let mut error =
+            Self::new(Reason::Invalid, 422, format!("{} \"{name}\" is invalid: {list}", qualified(group, kind)))
+                .about(group, kind, name);
         error.causes = faults
             .iter()
             .map(|f| Cause { reason: f.kind.reason().to_owned(), message: f.body(), field: f.path.to_string() })
