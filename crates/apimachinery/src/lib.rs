@@ -1,6 +1,7 @@
 //! The rules that all kinds share, without IO: objects and their metadata, Status errors, field paths, selectors,
 //! quantities, patches, schemas and Tables. Mirrors the job of upstream's `k8s.io/apimachinery`.
 
+pub mod admission;
 pub mod field;
 pub mod labels;
 pub mod names;
@@ -9,6 +10,7 @@ pub mod resource;
 mod status;
 pub mod strategy;
 
+pub use admission::{Admission, AdmissionRequest, Operation, Reader, UserInfo};
 pub use field::{FieldError, FieldPath};
 pub use object::{DecodeError, Meta, Object, OwnerReference};
 pub use resource::{Resource, Scope};

@@ -79,6 +79,9 @@ pub struct DecodeError {
     pub source: serde_json::Error,
 }
 
+/// Begins the metadata of stored JSON. Neither `apiVersion` nor `kind`, which come before it, can hold this text.
+const METADATA: &[u8] = b"\"metadata\":{";
+
 #[derive(Deserialize)]
 struct MetaOnly {
     #[serde(default)]
@@ -98,6 +101,49 @@ impl Object {
         let parsed: MetaOnly =
             serde_json::from_slice(&json).map_err(|source| DecodeError { what: "object metadata", source })?;
         Ok(Self { meta: parsed.metadata, json, typed: OnceLock::new() })
+    }
+
+    /// Takes over what the datastore keeps (see [`Object::to_stored`]) of the write that made `revision`.
+    pub fn from_stored(stored: &[u8], revision: u64) -> Result<Self, DecodeError> {
+        let at = stored.windows(METADATA.len()).position(|w| w == METADATA).map_or(0, |at| at + METADATA.len());
+        let version = format!("\"resourceVersion\":\"{revision}\"");
+        let comma = if stored.get(at) == Some(&b'}') { "" } else { "," };
+        let json = [&stored[..at], version.as_bytes(), comma.as_bytes(), &stored[at..]].concat();
+        Self::from_json(json.into())
+    }
+
+    /// The bytes that the datastore keeps: `apiVersion`, `kind` and `metadata` first, without a resource version, which
+    /// is the datastore's revision of the write and known only afterwards.
+    pub fn to_stored(value: &Value) -> Result<Bytes, DecodeError> {
+        let failed = |source| DecodeError { what: "object", source };
+        let mut out = Vec::with_capacity(1024);
+        let empty = serde_json::Map::new();
+        let object = value.as_object().unwrap_or(&empty);
+        let mut metadata = object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        metadata.remove("resourceVersion");
+        out.extend_from_slice(b"{\"apiVersion\":");
+        serde_json::to_writer(&mut out, &object.get("apiVersion")).map_err(failed)?;
+        out.extend_from_slice(b",\"kind\":");
+        serde_json::to_writer(&mut out, &object.get("kind")).map_err(failed)?;
+        out.extend_from_slice(b",\"metadata\":");
+        serde_json::to_writer(&mut out, &metadata).map_err(failed)?;
+        for (key, field) in object {
+            if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") {
+                out.push(b',');
+                serde_json::to_writer(&mut out, key).map_err(failed)?;
+                out.push(b':');
+                serde_json::to_writer(&mut out, field).map_err(failed)?;
+            }
+        }
+        out.push(b'}');
+        out.shrink_to_fit();
+        Ok(out.into())
+    }
+
+    /// The JSON without the outer `apiVersion` and `kind`, as items of a list are sent; without its opening brace.
+    pub fn json_without_header(&self) -> &[u8] {
+        let at = self.json.windows(METADATA.len()).position(|w| w == METADATA).unwrap_or(0);
+        &self.json[at.max(1)..]
     }
 
     /// Takes over a dynamic value.
@@ -151,3 +197,6 @@ impl std::fmt::Debug for Object {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,15 @@ pub trait Strategy: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Marks an object whose deletion begins (a Namespace gets the phase `Terminating`).
+    fn begin_deletion(&self, _object: &mut Value) {}
+
+    /// Whether a deleted object must stay for a reason other than its finalizers and grace (a Namespace with
+    /// `spec.finalizers`).
+    fn keeps_deleted(&self, _object: &Value) -> bool {
+        false
+    }
+
     /// The fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
     fn selectable_fields(&self, _object: &Object) -> BTreeMap<&'static str, String> {
         BTreeMap::new()
