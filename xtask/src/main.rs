@@ -11,7 +11,8 @@ fn main() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
-        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen resources REFERENCE_DIR"),
+        ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
+        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen {{resources,schemas}} REFERENCE_DIR"),
     }
 }
 

@@ -3,16 +3,22 @@
 
 pub mod admission;
 pub mod field;
+pub mod intstr;
 pub mod labels;
 pub mod names;
 mod object;
+pub mod quantity;
 pub mod resource;
+pub mod schema;
 mod status;
 pub mod strategy;
 
 pub use admission::{Admission, AdmissionRequest, Operation, Reader, UserInfo};
 pub use field::{FieldError, FieldPath};
+pub use intstr::IntOrString;
 pub use object::{DecodeError, Meta, Object, OwnerReference};
+pub use quantity::Quantity;
 pub use resource::{Resource, Scope};
+pub use schema::{Schemas, TypeId};
 pub use status::{ApiError, Cause, Reason};
 pub use strategy::{Strategy, Subresource, WriteContext};

@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"os"
 	"reflect"
@@ -43,6 +44,9 @@ func main() {
 	}
 }
 
+// A type with its own decoder is a leaf: its fields are not what JSON shows.
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+
 type walker struct {
 	seen  map[reflect.Type]bool
 	lines []string
@@ -67,7 +71,7 @@ func (w *walker) walk(t reflect.Type) {
 	default:
 		return
 	}
-	if w.seen[t] || !strings.HasPrefix(t.PkgPath(), "k8s.io/") {
+	if w.seen[t] || !strings.HasPrefix(t.PkgPath(), "k8s.io/") || reflect.PointerTo(t).Implements(unmarshaler) {
 		return
 	}
 	w.seen[t] = true
