@@ -7,6 +7,7 @@ pub mod intstr;
 pub mod labels;
 pub mod names;
 mod object;
+pub mod patch;
 pub mod quantity;
 pub mod resource;
 pub mod schema;

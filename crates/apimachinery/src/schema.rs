@@ -198,6 +198,9 @@ impl Schemas {
                 (None, _) => types.push(parse_type(line, &by_short).map_err(error)?),
             }
         }
+        for ty in &mut types {
+            ty.fields.sort_by_key(|f| f.name);
+        }
         let ids = (0..=u16::MAX).map(TypeId);
         let by_name = types.iter().zip(ids).map(|(t, id)| (t.name.clone(), id)).collect();
         Ok(Self { types, by_name })

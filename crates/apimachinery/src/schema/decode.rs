@@ -339,9 +339,11 @@ fn base64_fault(text: &str) -> Option<usize> {
     if let Some((at, _)) = bytes[..data].iter().find(|(_, b)| !is_data(*b)) {
         return Some(*at);
     }
+    let padding_at = |n: usize| bytes.get(data + n).map_or(text.len(), |(at, _)| *at);
     match (data % 4, padding) {
         (0, 0) | (2, 2) | (3, 1) => None,
-        (_, 0) => Some(text.len() - data % 4 % 4).filter(|_| data % 4 != 0).or(Some(text.len())),
-        _ => Some(bytes.get(data).map_or(text.len(), |(at, _)| *at)),
+        (left, 0) => Some(text.len() - left),
+        (0 | 1, _) => Some(padding_at(0)),
+        (left, _) => Some(padding_at(4 - left)),
     }
 }
