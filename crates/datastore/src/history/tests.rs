@@ -133,3 +133,32 @@ fn compaction_moves_the_oldest_readable_revision() {
     assert_eq!(future.to_string(), "revision 11 is in the future, the store is at 10");
     assert_eq!(gone.to_string(), "revision 4 has been compacted, the oldest readable revision is 5");
 }
+
+#[test]
+fn a_prefix_ends_where_the_next_begins() {
+    let shared = shared(1000);
+    let keys = [
+        "/a",
+        "/a/",
+        "/a/b",
+        "/a/\u{d7ff}",
+        "/a/\u{e000}",
+        "/a/\u{10ffff}",
+        "/a/\u{10ffff}z",
+        "/a0",
+        "\u{10ffff}",
+        "\u{10ffff}a",
+    ];
+    for key in keys {
+        write(&shared, key);
+    }
+    for prefix in ["", "/", "/a", "/a/", "/a/\u{d7ff}", "/a/\u{10ffff}", "\u{10ffff}", "/b"] {
+        for after in [None, Some(""), Some("/a/b"), Some("/a0"), Some("\u{10ffff}z")] {
+            let page = shared.range(prefix, after, 0, None).expect("the present can be read");
+            let found: Vec<_> = page.items.iter().map(|kv| kv.key.to_string()).collect();
+            let after = after.unwrap_or_default();
+            let expected: Vec<_> = keys.into_iter().filter(|key| key.starts_with(prefix) && *key > after).collect();
+            assert_eq!(found, expected, "{prefix:?} after {after:?}");
+        }
+    }
+}
