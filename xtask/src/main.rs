@@ -10,9 +10,10 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["codegen", "openapi", reference] => codegen::openapi::generate(Path::new(reference), &repository()),
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
-        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen {{resources,schemas}} REFERENCE_DIR"),
+        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen {{openapi,resources,schemas}} REFERENCE_DIR"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kinds: tables of all built-in resources and their schemas, generated from what upstream publishes. The typed
 //! structs are `k8s_openapi`'s.
 
+pub mod openapi;
 pub mod resources;
 mod schemas;
 

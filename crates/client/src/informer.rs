@@ -339,7 +339,7 @@ impl Reflector {
                     revision = object.meta().resource_version;
                     self.remove(&object.meta().key(), Some(object));
                 }
-                WatchEvent::Bookmark(at) => revision = at,
+                WatchEvent::Bookmark(at) | WatchEvent::InitialEventsEnd(at) => revision = at,
                 WatchEvent::Error(error) => {
                     tracing::debug!(resource = self.resource.plural, error = %error, "watch ended, listing again");
                     return None;

@@ -52,6 +52,10 @@ pub struct ListOptions {
     pub continue_token: String,
     /// Watch: events after this revision. List: at least this fresh. 0 and `None` as upstream has them.
     pub resource_version: Option<u64>,
+    /// List: the revision must be matched exactly.
+    pub exact: bool,
+    /// Watch: send what exists first, then a mark (`sendInitialEvents`).
+    pub send_initial_events: bool,
 }
 
 /// A page of objects.
@@ -151,6 +155,8 @@ pub enum WatchEvent {
     Deleted(Arc<Object>),
     /// Everything up to this revision has been sent.
     Bookmark(u64),
+    /// The objects that existed when the watch began have been sent, as of this revision.
+    InitialEventsEnd(u64),
     /// The watch ends; `Expired` asks for a new list.
     Error(ApiError),
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::read;
+
 /// Writes `crates/api/src/resources.rs` from the documents in `reference`.
 pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
     let schemas = schema_names(&read(&reference.join("openapi-v3-schemas.json"))?);
@@ -52,11 +54,6 @@ pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
     );
     let path = repository.join("crates/api/src/resources.rs");
     std::fs::write(&path, out).with_context(|| format!("failed to write {}", path.display()))
-}
-
-fn read(path: &Path) -> Result<Value> {
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("failed to parse {}", path.display()))
 }
 
 fn text(value: &Value) -> &str {

@@ -1,0 +1,41 @@
+//! The OpenAPI v3 documents, compressed as they are sent, and the objects that a fresh cluster has.
+
+mod documents;
+
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+
+pub use documents::DOCUMENTS;
+
+/// One document of `/openapi/v3`.
+#[derive(Debug)]
+pub struct Document {
+    /// Its path below `/openapi/v3/`, such as `apis/apps/v1`.
+    pub path: &'static str,
+    /// A hash of its content, for caches.
+    pub hash: &'static str,
+    /// Its JSON, gzip-compressed.
+    pub gzip: &'static [u8],
+}
+
+impl Document {
+    /// Its JSON.
+    pub fn json(&self) -> std::io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        GzDecoder::new(self.gzip).read_to_end(&mut out)?;
+        Ok(out)
+    }
+}
+
+/// The objects that upstream's server makes in a fresh cluster: namespaces, roles and bindings, priority classes, flow
+/// control, API services.
+pub fn bootstrap_objects() -> Vec<Value> {
+    let mut out = Vec::new();
+    let read = GzDecoder::new(include_bytes!("../data/bootstrap-objects.json.gz").as_slice()).read_to_end(&mut out);
+    read.ok().and_then(|_| serde_json::from_slice(&out).ok()).expect("the generated archive is checked by a test")
+}
+
+#[cfg(test)]
+mod tests;
