@@ -1,5 +1,8 @@
 //! Images, as far as the kubelet needs them.
 
+mod keyring;
+mod reference;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -8,6 +11,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+pub use keyring::{Keyring, KeyringError};
+pub use reference::{Reference, ReferenceError};
 
 /// Text that never appears in `Debug` output.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -140,8 +146,8 @@ pub enum ImageError {
         /// The registry's words.
         message: String,
     },
-    /// `401` or `403`.
-    #[error("failed to pull and unpack image {image:?}: failed to authorize: {message}")]
+    /// `401` or `403`. As all pull errors it reads like containerd's: the message names each step that failed.
+    #[error("failed to pull and unpack image {image:?}: {message}")]
     Unauthorized {
         /// The image.
         image: String,
@@ -149,7 +155,7 @@ pub enum ImageError {
         message: String,
     },
     /// `RegistryUnavailable`: it can't be reached.
-    #[error("failed to pull and unpack image {image:?}: failed to do request: {message}")]
+    #[error("failed to pull and unpack image {image:?}: {message}")]
     RegistryUnavailable {
         /// The image.
         image: String,

@@ -28,7 +28,8 @@ pub use container::{
 pub use error::RuntimeError;
 pub use event::{ContainerEvent, EVENT_QUEUE_MAX, EventKind, Exit};
 pub use image::{
-    Auth, FilesystemUsage, Image, ImageConfig, ImageError, ImageRef, ImageService, PullProgress, PullRequest, Secret,
+    Auth, FilesystemUsage, Image, ImageConfig, ImageError, ImageRef, ImageService, Keyring, KeyringError, PullProgress,
+    PullRequest, Reference, ReferenceError, Secret,
 };
 pub use resources::{HugepageLimit, LinuxContainerResources};
 pub use runtime::{ContainerUpdate, RuntimeCondition, RuntimeConfig, RuntimeService, RuntimeStatus, RuntimeVersion};

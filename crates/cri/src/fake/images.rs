@@ -115,10 +115,16 @@ impl ImageService for FakeImages {
                 return Err(ImageError::NotFound { image: name, message: "not found".into() });
             }
             Some(PullFailure::Unauthorized) => {
-                return Err(ImageError::Unauthorized { image: name, message: "401 Unauthorized".into() });
+                return Err(ImageError::Unauthorized {
+                    image: name,
+                    message: "failed to authorize: 401 Unauthorized".into(),
+                });
             }
             Some(PullFailure::Unavailable) => {
-                return Err(ImageError::RegistryUnavailable { image: name, message: "connection refused".into() });
+                return Err(ImageError::RegistryUnavailable {
+                    image: name,
+                    message: "failed to do request: connection refused".into(),
+                });
             }
         }
         if let Some(progress) = request.progress {
