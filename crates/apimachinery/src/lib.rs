@@ -13,6 +13,7 @@ pub mod resource;
 pub mod schema;
 mod status;
 pub mod strategy;
+pub mod yaml;
 
 pub use admission::{Admission, AdmissionRequest, Operation, Reader, UserInfo};
 pub use field::{FieldError, FieldPath};
