@@ -1,1 +1,6 @@
-//! Being written.
+mod cgroups;
+mod capabilities;
+mod seccomp;
+mod sys;
+mod user;
+mod wire;
