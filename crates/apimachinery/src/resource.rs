@@ -57,6 +57,11 @@ impl Resource {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Whether this is `other`: the same resource in the same version. (Constants have no address to compare.)
+    pub fn is(&self, other: &Resource) -> bool {
+        self.plural == other.plural && self.group == other.group && self.version == other.version
+    }
+
     /// Whether objects live in namespaces.
     pub fn namespaced(&self) -> bool {
         self.scope == Scope::Namespaced

@@ -1,0 +1,72 @@
+//! Says so when an object is created of a kind that nothing acts on yet: it is stored, and nothing else happens.
+//! A kind leaves this table when its controller lands.
+
+use apimachinery::{Admission, AdmissionRequest, ApiError, Operation, Reader};
+
+/// Group and plural.
+const UNSERVED: &[(&str, &str)] = &[
+    ("", "limitranges"),
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("", "replicationcontrollers"),
+    ("", "resourcequotas"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "apiservices"),
+    ("apps", "daemonsets"),
+    ("apps", "statefulsets"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+    ("certificates.k8s.io", "certificatesigningrequests"),
+    ("certificates.k8s.io", "clustertrustbundles"),
+    ("certificates.k8s.io", "podcertificaterequests"),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+    ("networking.k8s.io", "ingressclasses"),
+    ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "ipaddresses"),
+    ("networking.k8s.io", "networkpolicies"),
+    ("networking.k8s.io", "servicecidrs"),
+    ("node.k8s.io", "runtimeclasses"),
+    ("policy", "poddisruptionbudgets"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "devicetaintrules"),
+    ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourceclaimtemplates"),
+    ("resource.k8s.io", "resourceslices"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "csistoragecapacities"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
+    ("storagemigration.k8s.io", "storageversionmigrations"),
+];
+
+/// The plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct UnservedKinds;
+
+impl Admission for UnservedKinds {
+    fn name(&self) -> &'static str {
+        "UnservedKinds"
+    }
+
+    fn admit(&self, request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
+        let resource = request.resource;
+        let creates = request.operation == Operation::Create && request.subresource.is_empty();
+        if creates && UNSERVED.contains(&(resource.group, resource.plural)) {
+            request.warnings.push(format!(
+                "skiff does not act on objects of kind {} yet: this one is stored, and nothing else happens",
+                resource.kind
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Lists: from the cache, or at an older revision from the datastore when a page goes on.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use apimachinery::labels::{FieldSelector, Selector};
+use apimachinery::{ApiError, Object, Resource, Strategy};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use client::{ListOptions, ObjectList, Target};
+use datastore::{ReadError, Revision};
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, convert, strategy};
+use crate::cache::ROOT;
+
+/// What a list or watch selects, parsed.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    labels: Selector,
+    fields: FieldSelector,
+    strategy: &'static dyn Strategy,
+}
+
+impl Selection {
+    /// Parses the selectors of `options` for `resource`.
+    pub fn parse(resource: &'static Resource, options: &ListOptions) -> Result<Self, ApiError> {
+        let strategy = strategy(resource);
+        let labels = Selector::parse(&options.label_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
+        let fields = FieldSelector::parse(&options.field_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
+        for (field, ..) in &fields.terms {
+            let general = field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced());
+            if !general && !strategy.selectable_field_names().contains(&field.as_str()) {
+                return Err(ApiError::bad_request(format!("field label not supported: {field}")));
+            }
+        }
+        Ok(Self { labels, fields, strategy })
+    }
+
+    /// Whether everything is selected.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.terms.is_empty()
+    }
+
+    /// Whether `object` is selected.
+    pub fn matches(&self, object: &Object) -> bool {
+        if !self.labels.matches(&object.meta().labels) {
+            return false;
+        }
+        if self.fields.terms.is_empty() {
+            return true;
+        }
+        let special = if self.fields.terms.iter().any(|(f, ..)| !f.starts_with("metadata.name")) {
+            self.strategy.selectable_fields(object)
+        } else {
+            std::collections::BTreeMap::new()
+        };
+        self.fields.matches(|field| match field {
+            "metadata.name" => Some(Cow::Borrowed(object.meta().name.as_str())),
+            "metadata.namespace" => Some(Cow::Borrowed(object.meta().namespace.as_str())),
+            other => special.get(other).map(|v| Cow::Owned(v.clone())),
+        })
+    }
+}
+
+/// Where a page ended: the revision of the whole list and the last key. Clients must not read it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Continue {
+    #[serde(rename = "rv")]
+    revision: u64,
+    #[serde(rename = "start")]
+    after: String,
+}
+
+impl Engine {
+    /// Lists a collection.
+    pub async fn list(&self, target: Target<'_>, options: &ListOptions) -> Result<ObjectList, ApiError> {
+        let selection = Selection::parse(target.resource, options)?;
+        if !options.continue_token.is_empty() {
+            let token = parse_token(&options.continue_token)?;
+            return self.page(target, &selection, options.limit, token);
+        }
+        match options.resource_version {
+            Some(at) if options.exact && at > 0 => {
+                return self.page(target, &selection, options.limit, Continue { revision: at, after: String::new() });
+            }
+            Some(at) if at > self.datastore.revision().0 => {
+                return Err(too_large(at, self.datastore.revision().0));
+            }
+            Some(at) => {
+                self.caches.wait_for(at).await;
+            }
+            // Every write goes through this process' datastore, so waiting for its revision makes the read linearizable.
+            None => {
+                self.caches.wait_for(self.datastore.revision().0).await;
+            }
+        }
+        let revision = self.caches.applied();
+        let cache = self.caches.of(target.resource).ok_or_else(ApiError::method_not_allowed)?;
+        let mut items = cache.list(&namespace_prefix(target.namespace));
+        if !selection.is_everything() {
+            items.retain(|object| selection.matches(object));
+        }
+        let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
+        let mut continue_token = String::new();
+        if limit > 0 && items.len() > limit {
+            items.truncate(limit);
+            let after = items.last().map(|object| object.meta().key()).unwrap_or_default();
+            continue_token = write_token(&Continue { revision, after });
+        }
+        let items = converted(target.resource, items)?;
+        Ok(ObjectList { items, resource_version: revision, continue_token })
+    }
+
+    /// A page at a fixed revision.
+    fn page(
+        &self,
+        target: Target<'_>,
+        selection: &Selection,
+        limit: u64,
+        token: Continue,
+    ) -> Result<ObjectList, ApiError> {
+        let all = format!("{ROOT}{}/", api::storage_prefix(target.resource));
+        let prefix = format!("{all}{}", namespace_prefix(target.namespace));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut after = (!token.after.is_empty()).then(|| format!("{all}{}", token.after));
+        let mut items = Vec::new();
+        let mut more = true;
+        // With selectors a page of keys may hold few that match, so pages are read until this one is full.
+        while more && (limit == 0 || items.len() < limit) {
+            let range = self
+                .datastore
+                .range(&prefix, after.as_deref(), limit, Some(Revision(token.revision)))
+                .map_err(|error| read_error(error, target))?;
+            more = range.more;
+            for kv in range.items {
+                if limit > 0 && items.len() == limit {
+                    more = true;
+                    break;
+                }
+                let object = super::written(&kv.value, kv.mod_revision.0)?;
+                after = Some(kv.key.to_string());
+                if selection.matches(&object) {
+                    items.push(object);
+                }
+            }
+        }
+        let continue_token = match after {
+            Some(last) if more => {
+                write_token(&Continue { revision: token.revision, after: last[all.len()..].to_owned() })
+            }
+            _ => String::new(),
+        };
+        let items = converted(target.resource, items)?;
+        Ok(ObjectList { items, resource_version: token.revision, continue_token })
+    }
+}
+
+fn converted(resource: &'static Resource, items: Vec<Arc<Object>>) -> Result<Vec<Arc<Object>>, ApiError> {
+    if api::storage_resource(resource).is(resource) {
+        return Ok(items);
+    }
+    items.into_iter().map(|object| convert::from_storage(resource, object)).collect()
+}
+
+/// `default/`, or nothing for all namespaces.
+pub(super) fn namespace_prefix(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
+}
+
+fn parse_token(text: &str) -> Result<Continue, ApiError> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    bytes
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or_else(|| ApiError::bad_request("continue key is not valid: it must be one that this server gave"))
+}
+
+fn write_token(token: &Continue) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).unwrap_or_default())
+}
+
+/// The answer to a revision that does not exist yet; upstream's clients know it by the cause.
+pub(super) fn too_large(requested: u64, current: u64) -> ApiError {
+    let mut error = ApiError::new(
+        apimachinery::Reason::Timeout,
+        504,
+        format!("Too large resource version: {requested}, current: {current}"),
+    );
+    error.retry_after_seconds = 1;
+    error.causes = vec![apimachinery::Cause {
+        reason: "ResourceVersionTooLarge".to_owned(),
+        message: "Too large resource version".to_owned(),
+        field: String::new(),
+    }];
+    error
+}
+
+fn read_error(error: ReadError, _target: Target<'_>) -> ApiError {
+    match error {
+        ReadError::Compacted { .. } => ApiError::expired(
+            "The provided continue parameter is too old to display a consistent list result. You must start a new list \
+             without the continue parameter.",
+        ),
+        ReadError::Future { requested, current } => too_large(requested.0, current.0),
+    }
+}

@@ -1,0 +1,342 @@
+//! The write path, one for all kinds: decode, default, mutating admission, prepare, validate, validating admission,
+//! commit by compare-and-swap.
+
+use std::sync::Arc;
+
+use apimachinery::{AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Resource, Subresource, WriteContext};
+use client::Target;
+use datastore::{CommitError, Expect, Op, Revision};
+use serde_json::Value;
+
+use super::{Engine, FieldValidation, RequestContext, convert, key, meta_text, metadata, scale, strategy};
+
+/// Tries of a write that does not insist on a resource version, before the client is told of the conflict.
+const RETRY_MAX: usize = 16;
+
+/// What an update makes of the object as it is.
+pub(crate) type Change<'a> = &'a (dyn Fn(&Value) -> Result<Value, ApiError> + Send + Sync);
+
+impl Engine {
+    /// Creates an object.
+    pub async fn create(
+        &self,
+        context: &mut RequestContext,
+        target: Target<'_>,
+        mut value: Value,
+    ) -> Result<Arc<Object>, ApiError> {
+        let resource = target.resource;
+        metadata::check_kind(resource, &mut value)?;
+        self.decode(context, resource, &mut value)?;
+        metadata::check_namespace(target, &mut value)?;
+        if !meta_text(&value, "resourceVersion").is_empty() {
+            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        convert::to_storage(resource, &mut value);
+        let strategy = strategy(resource);
+        let now = self.clock.now();
+        metadata::begin(&mut value, now, &self.random);
+        strategy.default(&mut value);
+        self.admit(context, Operation::Create, target, &mut value, None)?;
+        strategy.default(&mut value);
+        strategy.prepare_for_create(&mut value, &self.write_context(context, target, now));
+        metadata::tidy(&mut value);
+        let mut faults = registry::metadata::validate(resource, strategy, &value);
+        faults.extend(strategy.validate(&value));
+        let name = meta_text(&value, "name").to_owned();
+        check(resource, &name, &faults)?;
+        context.warnings.extend(strategy.warnings(&value, None));
+        let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, &mut value, None)?;
+        self.validate(context, Operation::Create, target, &mut value, None)?;
+        let generated = !meta_text(&value, "generateName").is_empty();
+        let stored = Object::to_stored(&value).map_err(ApiError::internal)?;
+        if context.dry_run {
+            return convert::from_storage(resource, super::written(&stored, 0)?);
+        }
+        let op = Op::Put { key: key(resource, target.namespace, &name), value: stored.clone(), expect: Expect::Absent };
+        let committed = self.datastore.commit(op).await.map_err(|error| match error {
+            CommitError::Conflict { .. } if generated => {
+                let mut error = ApiError::already_exists(resource.group, resource.plural, &name);
+                error.retry_after_seconds = 1;
+                error
+            }
+            CommitError::Conflict { .. } => ApiError::already_exists(resource.group, resource.plural, &name),
+            other => commit_error(other),
+        })?;
+        let object = self.published(resource, &stored, committed.revision).await?;
+        drop(reserved);
+        convert::from_storage(resource, object)
+    }
+
+    /// Replaces an object, or creates it where the kind allows that. True if it was created.
+    pub async fn update(
+        &self,
+        context: &mut RequestContext,
+        target: Target<'_>,
+        mut value: Value,
+    ) -> Result<(Arc<Object>, bool), ApiError> {
+        if target.subresource == "scale" {
+            return Ok((self.update_scale(context, target, value).await?, false));
+        }
+        let resource = target.resource;
+        metadata::check_kind(resource, &mut value)?;
+        self.decode(context, resource, &mut value)?;
+        let exists = self.caches.get(resource, target.namespace, target.name).is_some();
+        if !exists && target.subresource.is_empty() && strategy(resource).allow_create_on_update() {
+            return Ok((self.create(context, target, value).await?, true));
+        }
+        if !strategy(resource).allow_unconditional_update() && meta_text(&value, "resourceVersion").is_empty() {
+            let fault = FieldError::invalid(
+                &FieldPath::new("metadata.resourceVersion"),
+                0,
+                "must be specified for an update",
+            );
+            return Err(ApiError::invalid(resource.group, resource.kind, target.name, &[fault]));
+        }
+        convert::to_storage(resource, &mut value);
+        let object = self.change(context, target, &|_| Ok(value.clone())).await?;
+        Ok((convert::from_storage(resource, object)?, false))
+    }
+
+    async fn update_scale(
+        &self,
+        context: &mut RequestContext,
+        target: Target<'_>,
+        scale: Value,
+    ) -> Result<Arc<Object>, ApiError> {
+        let parent = Target { subresource: "", ..target };
+        let object = self.change(context, parent, &|current| scale::apply(target.resource, current, &scale)).await?;
+        scale::read(target.resource, &object)
+    }
+
+    /// Changes an object as `change` says. If somebody else writes in between and the new object does not insist on a
+    /// resource version, `change` is asked again with the newer object.
+    pub(super) async fn change(
+        &self,
+        context: &mut RequestContext,
+        target: Target<'_>,
+        change: Change<'_>,
+    ) -> Result<Arc<Object>, ApiError> {
+        let resource = target.resource;
+        for _ in 0..RETRY_MAX {
+            let current = self.stored(target)?;
+            let old = current.value();
+            let mut new = change(&old)?;
+            let given = meta_text(&new, "resourceVersion");
+            if !given.is_empty() && given != meta_text(&old, "resourceVersion") {
+                let given: u64 = given.parse().map_err(|_| {
+                    ApiError::bad_request(format!("metadata.resourceVersion {given:?} is not one that this server gave"))
+                })?;
+                // The client may have seen a write that the cache has yet to take over.
+                if given > current.meta().resource_version && given <= self.datastore.revision().0 {
+                    self.caches.wait_for(given).await;
+                    continue;
+                }
+                return Err(ApiError::modified(resource.group, resource.plural, target.name));
+            }
+            let warned = context.warnings.len();
+            let reserved = self.prepare_update(context, target, &mut new, &old)?;
+            if gone(&new) && !strategy(resource).keeps_deleted(&new) {
+                return self.remove(context, target, &current, &new).await;
+            }
+            let stored = Object::to_stored(&new).map_err(ApiError::internal)?;
+            if Object::to_stored(&old).map_err(ApiError::internal)? == stored {
+                return Ok(current);
+            }
+            if context.dry_run {
+                return super::written(&stored, current.meta().resource_version);
+            }
+            let op = Op::Put {
+                key: key(resource, target.namespace, target.name),
+                value: stored.clone(),
+                expect: Expect::ModRevision(Revision(current.meta().resource_version)),
+            };
+            match self.datastore.commit(op).await {
+                Ok(committed) => {
+                    let object = self.published(resource, &stored, committed.revision).await;
+                    drop(reserved);
+                    return object;
+                }
+                Err(CommitError::Conflict { found, .. }) => {
+                    self.after_conflict(found.map(|kv| kv.mod_revision)).await;
+                    context.warnings.truncate(warned);
+                }
+                Err(other) => return Err(commit_error(other)),
+            }
+        }
+        Err(ApiError::modified(resource.group, resource.plural, target.name))
+    }
+
+    /// Everything between the change and the commit.
+    fn prepare_update<'a>(
+        &'a self,
+        context: &mut RequestContext,
+        target: Target<'_>,
+        new: &mut Value,
+        old: &Value,
+    ) -> Result<crate::service_network::Reserved<'a>, ApiError> {
+        let resource = target.resource;
+        let strategy = strategy(resource);
+        metadata::carry_over(target, new, old)?;
+        strategy.default(new);
+        let now = self.clock.now();
+        let mut admitted = std::mem::take(new);
+        let write_context = self.write_context(context, target, now);
+        strategy.prepare_for_update(&mut admitted, old, &write_context);
+        self.admit(context, Operation::Update, target, &mut admitted, Some(old))?;
+        *new = admitted;
+        metadata::tidy(new);
+        let subresource = subresource(target.subresource);
+        let mut faults = registry::metadata::validate_update(resource, strategy, new, old);
+        faults.extend(strategy.validate_update(new, old, subresource));
+        check(resource, target.name, &faults)?;
+        if subresource == Subresource::None {
+            context.warnings.extend(strategy.warnings(new, Some(old)));
+        }
+        let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, new, Some(old))?;
+        self.validate(context, Operation::Update, target, new, Some(old))?;
+        Ok(reserved)
+    }
+
+    /// Makes the body what a Go server would have decoded, and deals with unknown fields as the client wishes.
+    pub(super) fn decode(
+        &self,
+        context: &mut RequestContext,
+        resource: &'static Resource,
+        value: &mut Value,
+    ) -> Result<(), ApiError> {
+        let schemas = api::schemas();
+        let Some(ty) = schemas.find(resource.schema) else { return Ok(()) };
+        let unknown = schemas.decode_fix(value, ty).map_err(|error| {
+            ApiError::bad_request(format!(
+                "{} in version {:?} cannot be handled as a {}: {error}",
+                resource.kind, resource.version, resource.kind
+            ))
+        })?;
+        let texts: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        match context.field_validation {
+            _ if texts.is_empty() => {}
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => context.warnings.extend(texts),
+            FieldValidation::Strict => return Err(strict_error(resource, &texts)),
+        }
+        Ok(())
+    }
+
+    fn write_context<'a>(&'a self, context: &'a RequestContext, target: Target<'a>, now: jiff::Timestamp) -> WriteContext<'a> {
+        WriteContext { now, random: &self.random, subresource: subresource(target.subresource), user: &context.user.name }
+    }
+
+    /// Runs the mutating half of all admission plugins.
+    pub(super) fn admit(
+        &self,
+        context: &mut RequestContext,
+        operation: Operation,
+        target: Target<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        let user = context.user.clone();
+        let name = if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() };
+        let mut request = AdmissionRequest {
+            operation,
+            resource: target.resource,
+            subresource: target.subresource,
+            namespace: target.namespace,
+            name: &name,
+            object,
+            old,
+            user: &user,
+            now: self.clock.now(),
+            warnings: &mut context.warnings,
+        };
+        self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &*self.caches))
+    }
+
+    /// Runs the validating half.
+    pub(super) fn validate(
+        &self,
+        context: &mut RequestContext,
+        operation: Operation,
+        target: Target<'_>,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), ApiError> {
+        let user = context.user.clone();
+        let name = if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() };
+        let request = AdmissionRequest {
+            operation,
+            resource: target.resource,
+            subresource: target.subresource,
+            namespace: target.namespace,
+            name: &name,
+            object,
+            old,
+            user: &user,
+            now: self.clock.now(),
+            warnings: &mut context.warnings,
+        };
+        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))
+    }
+
+    /// The object of a committed write: the very one that the cache holds.
+    pub(super) async fn published(
+        &self,
+        resource: &'static Resource,
+        stored: &[u8],
+        revision: Revision,
+    ) -> Result<Arc<Object>, ApiError> {
+        self.caches.wait_for(revision.0).await;
+        match self.caches.of(resource).and_then(|cache| cache.event_at(revision.0)) {
+            Some(event) => Ok(event.object),
+            None => super::written(stored, revision.0),
+        }
+    }
+
+    /// Lets the cache catch up with the write that won.
+    pub(super) async fn after_conflict(&self, found: Option<Revision>) {
+        let at = found.unwrap_or_else(|| self.datastore.revision());
+        self.caches.wait_for(at.0).await;
+    }
+}
+
+/// Whether nothing holds a deleted object any more.
+pub(super) fn gone(value: &Value) -> bool {
+    let metadata = &value["metadata"];
+    metadata["deletionTimestamp"].is_string()
+        && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+}
+
+/// The answer to strict validation's findings.
+pub(crate) fn strict_error(resource: &Resource, texts: &[String]) -> ApiError {
+    ApiError::bad_request(format!(
+        "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+        resource.kind,
+        resource.version,
+        resource.kind,
+        texts.join(", ")
+    ))
+}
+
+fn subresource(name: &str) -> Subresource<'_> {
+    match name {
+        "" => Subresource::None,
+        "status" => Subresource::Status,
+        other => Subresource::Other(other),
+    }
+}
+
+fn check(resource: &Resource, name: &str, faults: &[FieldError]) -> Result<(), ApiError> {
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(resource.group, resource.kind, name, faults)) }
+}
+
+/// What a client sees of a datastore that can't write.
+pub(super) fn commit_error(error: CommitError) -> ApiError {
+    match error {
+        CommitError::TooLarge { .. } => {
+            ApiError::new(apimachinery::Reason::RequestEntityTooLarge, 413, error.to_string())
+        }
+        CommitError::StoreFull { .. } => ApiError::internal(error),
+        other => ApiError::unavailable(other.to_string()),
+    }
+}

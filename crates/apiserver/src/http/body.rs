@@ -1,0 +1,70 @@
+//! Request and response bodies.
+
+use apimachinery::ApiError;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use serde_json::Value;
+
+/// The largest request body, as upstream's: 3 MiB.
+pub(crate) const BODY_MAX: usize = 3 << 20;
+
+/// A response's body: whole, or as it comes.
+pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
+
+/// A body that is there already.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// A body that comes in pieces.
+pub(crate) fn streaming<S>(stream: S) -> Body
+where
+    S: futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + Sync + 'static,
+{
+    use futures_util::StreamExt;
+    BodyExt::boxed(StreamBody::new(stream.map(|piece| piece.map(Frame::data))))
+}
+
+/// A response with a body of `media_type`.
+pub(crate) fn response(status: StatusCode, media_type: &'static str, bytes: impl Into<Bytes>) -> Response<Body> {
+    with_body(status, media_type, whole(bytes))
+}
+
+/// A response with any body.
+pub(crate) fn with_body(status: StatusCode, media_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A JSON response.
+pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
+    let mut text = value.to_string();
+    text.push('\n');
+    response(status, "application/json", text)
+}
+
+/// A failure, as a Status.
+pub(crate) fn failure(error: &ApiError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, &error.to_status());
+    if error.retry_after_seconds > 0 {
+        response.headers_mut().insert("retry-after", HeaderValue::from(error.retry_after_seconds));
+    }
+    response
+}
+
+/// Reads a request's body, up to the limit.
+pub(crate) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+    match Limited::new(body, BODY_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
+        Err(error) => Err(ApiError::bad_request(format!("failed to read the request's body: {error}"))),
+    }
+}

@@ -1,0 +1,142 @@
+//! Requests that reach into containers: logs, exec and attach, relayed to the Pod's kubelet.
+
+use std::sync::Arc;
+
+use api::resources::PODS;
+use apimachinery::{ApiError, Reader};
+use component_base::Shutdown;
+use cri::ExecOptions;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::body::{Body, streaming, with_body};
+use super::request::{Query, ResourceRoute};
+use super::websocket;
+use crate::node_connector::{ContainerTarget, LogOptions, LogStream};
+use crate::server::ApiServer;
+
+/// Serves `log`, `exec` and `attach` of Pods.
+pub(crate) async fn serve(
+    server: &Arc<ApiServer>,
+    route: &ResourceRoute,
+    query: &Query,
+    request: Request<Incoming>,
+    shutdown: Shutdown,
+) -> Result<Response<Body>, ApiError> {
+    match (route.resource.plural, route.subresource.as_str()) {
+        ("pods", "log") if *request.method() == Method::GET => logs(server, route, query).await,
+        ("pods", subresource @ ("exec" | "attach")) => {
+            let exec = subresource == "exec";
+            let options = exec_options(query, exec)?;
+            let target = container_target(server, route, query.text("container"), exec)?;
+            let upgrade = websocket::accept(request)?;
+            let connector = server.node_connector()?;
+            let session = if exec {
+                connector.exec(&target, options.clone()).await?
+            } else {
+                connector.attach(&target, options.clone()).await?
+            };
+            Ok(websocket::relay(upgrade, session, shutdown))
+        }
+        (_, what) => Err(ApiError::new(
+            apimachinery::Reason::Unknown,
+            501,
+            format!("{what} of {} is not served yet; see README.md for what is", route.resource.plural),
+        )),
+    }
+}
+
+async fn logs(server: &Arc<ApiServer>, route: &ResourceRoute, query: &Query) -> Result<Response<Body>, ApiError> {
+    let target = container_target(server, route, query.text("container"), false)?;
+    let since_time = match query.text("sinceTime") {
+        "" => None,
+        text => Some(text.parse().map_err(|_| ApiError::bad_request(format!("sinceTime is {text:?}, not a time")))?),
+    };
+    let stream = match query.text("stream") {
+        "" | "All" => LogStream::All,
+        "Stdout" => LogStream::Stdout,
+        "Stderr" => LogStream::Stderr,
+        other => return Err(ApiError::bad_request(format!("stream: Unsupported value: {other:?}"))),
+    };
+    let options = LogOptions {
+        follow: query.flag("follow"),
+        previous: query.flag("previous"),
+        since_seconds: query.number("sinceSeconds")?,
+        since_time,
+        timestamps: query.flag("timestamps"),
+        tail_lines: query.number("tailLines")?,
+        limit_bytes: query.number("limitBytes")?,
+        stream,
+    };
+    let bytes = server.node_connector()?.logs(&target, options).await?;
+    let cell = parking_lot::Mutex::new(bytes);
+    let body = streaming(futures_util::stream::poll_fn(move |context| cell.lock().as_mut().poll_next(context)));
+    Ok(with_body(StatusCode::OK, "text/plain", body))
+}
+
+fn exec_options(query: &Query, exec: bool) -> Result<ExecOptions, ApiError> {
+    let options = ExecOptions {
+        argv: query.all("command").to_vec(),
+        tty: query.flag("tty"),
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+    };
+    if exec && options.argv.is_empty() {
+        return Err(ApiError::bad_request("you must specify at least one command for the container"));
+    }
+    if !options.stdin && !options.stdout && !options.stderr {
+        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+    }
+    Ok(options)
+}
+
+/// The container that a request means (upstream: `pkg/registry/core/pod/strategy.go`).
+fn container_target(
+    server: &ApiServer,
+    route: &ResourceRoute,
+    container: &str,
+    must_run: bool,
+) -> Result<ContainerTarget, ApiError> {
+    let pod = server
+        .caches()
+        .get(PODS, &route.namespace, &route.name)
+        .ok_or_else(|| ApiError::not_found("", "pods", &route.name))?;
+    let value = pod.value();
+    let names = |field: &str| -> Vec<String> {
+        let list = value["spec"][field].as_array();
+        list.into_iter().flatten().filter_map(|c| c["name"].as_str().map(str::to_owned)).collect()
+    };
+    let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
+    let name = match container {
+        "" if containers.len() == 1 => containers[0].clone(),
+        "" => {
+            let mut text = format!("a container name must be specified for pod {}, choose one of: [{}]", route.name, containers.join(" "));
+            if !init.is_empty() {
+                text = format!("{text} or one of the init containers: [{}]", init.join(" "));
+            }
+            return Err(ApiError::bad_request(text));
+        }
+        given if [&containers, &init, &ephemeral].into_iter().flatten().any(|n| n == given) => given.to_owned(),
+        given => {
+            return Err(ApiError::bad_request(format!("container {given} is not valid for pod {}", route.name)));
+        }
+    };
+    let node = value["spec"]["nodeName"].as_str().unwrap_or_default();
+    if node.is_empty() {
+        return Err(ApiError::bad_request(format!("pod {} does not have a host assigned", route.name)));
+    }
+    if must_run && matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+        let phase = value["status"]["phase"].as_str().unwrap_or_default();
+        return Err(ApiError::bad_request(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    Ok(ContainerTarget {
+        node: node.to_owned(),
+        namespace: route.namespace.clone(),
+        pod: route.name.clone(),
+        pod_uid: pod.meta().uid.clone(),
+        container: name,
+    })
+}

@@ -1,0 +1,409 @@
+//! One request, from its parsed route to its response.
+
+use std::sync::Arc;
+
+use apimachinery::{ApiError, Object, Resource, UserInfo};
+use bytes::Bytes;
+use client::{ObjectList, PatchKind};
+use component_base::Shutdown;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::body::{Body, failure, json as json_response, read, response, streaming, whole, with_body};
+use super::negotiate::{Encoding, Form, Shape, negotiate};
+use super::options::{delete_options_of, dry_run, field_validation, list_options};
+use super::request::{Query, ResourceRoute};
+use super::table::{IncludeObject, columns, metadata_only, row, table};
+use super::watch::{WatchFormat, lines, watch_end};
+use super::{connect, discovery};
+use crate::engine::RequestContext;
+use crate::server::ApiServer;
+
+/// A request to a resource.
+pub(crate) struct ResourceRequest {
+    pub(crate) route: ResourceRoute,
+    pub(crate) query: Query,
+    pub(crate) user: Arc<UserInfo>,
+    pub(crate) request: Request<Incoming>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// Serves a request to a resource; failures become Status responses.
+pub(crate) async fn serve_resource(server: &Arc<ApiServer>, request: ResourceRequest) -> Response<Body> {
+    let mut context = RequestContext::of(request.user.clone());
+    let served = dispatch(server, &mut context, request).await;
+    let mut response = served.unwrap_or_else(|error| failure(&error));
+    for warning in &context.warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append("warning", value);
+        }
+    }
+    response
+}
+
+async fn dispatch(
+    server: &Arc<ApiServer>,
+    context: &mut RequestContext,
+    request: ResourceRequest,
+) -> Result<Response<Body>, ApiError> {
+    let ResourceRequest { route, query, request, shutdown, .. } = request;
+    if matches!(route.subresource.as_str(), "exec" | "attach" | "portforward" | "log" | "proxy") {
+        return connect::serve(server, &route, &query, request, shutdown).await;
+    }
+    let served = match route.resource.subresource(&route.subresource) {
+        Some(subresource) => subresource.verbs,
+        None => route.resource.verbs,
+    };
+    if !served.contains(&route.verb) {
+        return Err(ApiError::method_not_allowed());
+    }
+    let form = negotiate(request.headers())?;
+    let engine = server.engine();
+    let target = route.target();
+    match route.verb {
+        "get" => {
+            let object = engine.get(target)?;
+            one(server, &route, &query, form, StatusCode::OK, &object)
+        }
+        "list" => {
+            let page = engine.list(target, &list_options(&query)?).await?;
+            many(server, &route, &query, form, &page)
+        }
+        "watch" => watch(server, &route, &query, form, shutdown).await,
+        "create" => {
+            context.dry_run = dry_run(&query)?;
+            let body = object_body(context, &route, &query, request).await?;
+            let object = server.create(context, target, body).await?;
+            one(server, &route, &query, form, StatusCode::CREATED, &object)
+        }
+        "update" => {
+            context.dry_run = dry_run(&query)?;
+            let body = object_body(context, &route, &query, request).await?;
+            let (object, created) = engine.update(context, target, body).await?;
+            let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+            one(server, &route, &query, form, status, &object)
+        }
+        "patch" => {
+            context.dry_run = dry_run(&query)?;
+            context.field_validation = field_validation(&query)?;
+            let kind = patch_kind(request.headers())?;
+            let bytes = read(request.into_body()).await?;
+            let patch = parse_body(&bytes)?;
+            let object = engine.patch(context, target, kind, &patch).await?;
+            one(server, &route, &query, form, StatusCode::OK, &object)
+        }
+        "delete" => {
+            let bytes = read(request.into_body()).await?;
+            let options = delete_options_of(&parse_optional(&bytes)?, &query)?;
+            context.dry_run = options.dry_run;
+            let deleted = engine.delete(context, target, &options).await?;
+            if deleted.removed {
+                let meta = deleted.object.meta();
+                let mut details = json!({"name": meta.name, "kind": route.resource.plural, "uid": meta.uid});
+                if !route.resource.group.is_empty() {
+                    details["group"] = json!(route.resource.group);
+                }
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
+                });
+                return encoded(form.encoding, StatusCode::OK, &status);
+            }
+            one(server, &route, &query, form, StatusCode::OK, &deleted.object)
+        }
+        "deletecollection" => {
+            let bytes = read(request.into_body()).await?;
+            let options = delete_options_of(&parse_optional(&bytes)?, &query)?;
+            context.dry_run = options.dry_run;
+            let items = engine.delete_collection(context, target, &options, &list_options(&query)?).await?;
+            let resource_version = server.caches().applied();
+            let page = ObjectList { items, resource_version, continue_token: String::new() };
+            many(server, &route, &query, form, &page)
+        }
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+/// Reads the object of a create or update.
+async fn object_body(
+    context: &mut RequestContext,
+    route: &ResourceRoute,
+    query: &Query,
+    request: Request<Incoming>,
+) -> Result<Value, ApiError> {
+    context.field_validation = field_validation(query)?;
+    let yaml = match media_type(request.headers()) {
+        "" | "application/json" | "*/*" => false,
+        "application/yaml" => true,
+        _ => return Err(ApiError::unsupported_media_type(&super::negotiate::SERVED)),
+    };
+    let bytes = read(request.into_body()).await?;
+    if yaml {
+        let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8 text"))?;
+        let parsed = apimachinery::yaml::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        return Ok(parsed.value);
+    }
+    if context.field_validation != crate::engine::FieldValidation::Ignore {
+        let duplicates = apimachinery::schema::duplicate_fields(&bytes);
+        let texts: Vec<String> = duplicates.iter().map(ToString::to_string).collect();
+        if !texts.is_empty() && context.field_validation == crate::engine::FieldValidation::Strict {
+            return Err(crate::engine::strict_error(route.resource, &texts));
+        }
+        context.warnings.extend(texts);
+    }
+    parse_body(&bytes)
+}
+
+fn parse_body(bytes: &[u8]) -> Result<Value, ApiError> {
+    // YAML is accepted where JSON is expected too, as upstream's decoder of patches does.
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+fn parse_optional(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.is_empty() { Ok(Value::Null) } else { parse_body(bytes) }
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let header = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    header.split(';').next().unwrap_or_default().trim()
+}
+
+fn patch_kind(headers: &HeaderMap) -> Result<PatchKind, ApiError> {
+    let all = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic];
+    let given = media_type(headers);
+    all.into_iter()
+        .find(|kind| kind.media_type() == given)
+        .ok_or_else(|| ApiError::unsupported_media_type(&all.map(PatchKind::media_type)))
+}
+
+fn encoded(encoding: Encoding, status: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
+    Ok(match encoding {
+        Encoding::Json => json_response(status, value),
+        Encoding::Yaml => response(status, encoding.media_type(), apimachinery::yaml::to_yaml(value)),
+    })
+}
+
+/// A response with one object.
+fn one(
+    server: &ApiServer,
+    route: &ResourceRoute,
+    query: &Query,
+    form: Form,
+    status: StatusCode,
+    object: &Object,
+) -> Result<Response<Body>, ApiError> {
+    match (form.shape, form.encoding) {
+        // A subresource may be of another kind, which has no rows of its own.
+        (Shape::Table, _) if matches!(route.subresource.as_str(), "" | "status") => {
+            let include = IncludeObject::parse(query.text("includeObject"))?;
+            let rows = vec![row(route.resource, object, include, server.clock().now())];
+            let metadata = json!({"resourceVersion": object.meta().resource_version.to_string()});
+            encoded(form.encoding, status, &table(columns(route.resource), rows, metadata))
+        }
+        (Shape::Metadata, _) => encoded(form.encoding, status, &metadata_only(object)),
+        (_, Encoding::Json) => Ok(response(status, "application/json", object.json().clone())),
+        (_, Encoding::Yaml) => encoded(form.encoding, status, &object.value()),
+    }
+}
+
+/// A response with a list.
+fn many(
+    server: &ApiServer,
+    route: &ResourceRoute,
+    query: &Query,
+    form: Form,
+    page: &ObjectList,
+) -> Result<Response<Body>, ApiError> {
+    let mut metadata = json!({"resourceVersion": page.resource_version.to_string()});
+    if !page.continue_token.is_empty() {
+        metadata["continue"] = json!(page.continue_token);
+    }
+    match (form.shape, form.encoding) {
+        (Shape::Table, encoding) => {
+            let include = IncludeObject::parse(query.text("includeObject"))?;
+            let now = server.clock().now();
+            let rows = page.items.iter().map(|object| row(route.resource, object, include, now)).collect();
+            encoded(encoding, StatusCode::OK, &table(columns(route.resource), rows, metadata))
+        }
+        (Shape::Metadata, encoding) => {
+            let items: Vec<Value> = page.items.iter().map(|object| metadata_only(object)).collect();
+            let list = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items,
+            });
+            encoded(encoding, StatusCode::OK, &list)
+        }
+        (Shape::Whole, Encoding::Json) => {
+            Ok(response(StatusCode::OK, "application/json", list_json(route.resource, &metadata, page)))
+        }
+        (Shape::Whole, Encoding::Yaml) => {
+            let list: Value = serde_json::from_slice(&list_json(route.resource, &metadata, page))
+                .map_err(ApiError::internal)?;
+            encoded(Encoding::Yaml, StatusCode::OK, &list)
+        }
+    }
+}
+
+/// A list is its objects' bytes, one after the other: nothing is serialised again.
+fn list_json(resource: &Resource, metadata: &Value, page: &ObjectList) -> Bytes {
+    let size: usize = page.items.iter().map(|object| object.json().len() + 1).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
+        resource.kind,
+        resource.api_version()
+    );
+    out.extend_from_slice(head.as_bytes());
+    for (i, object) in page.items.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.push(b'{');
+        out.extend_from_slice(object.json_without_header());
+    }
+    out.extend_from_slice(b"]}\n");
+    out.into()
+}
+
+async fn watch(
+    server: &Arc<ApiServer>,
+    route: &ResourceRoute,
+    query: &Query,
+    form: Form,
+    shutdown: Shutdown,
+) -> Result<Response<Body>, ApiError> {
+    if form.encoding != Encoding::Json {
+        return Err(ApiError::not_acceptable(&["application/json"]));
+    }
+    let options = list_options(query)?;
+    if options.send_initial_events && !query.flag("allowWatchBookmarks") {
+        return Err(ApiError::bad_request(
+            "sendInitialEvents: Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",
+        ));
+    }
+    let events = server.engine().watch(route.target(), &options).await;
+    let events = match events {
+        // Clients know a revision that is gone by an event, not by the response's code.
+        Err(error) if error.reason == apimachinery::Reason::Expired => return Err(error),
+        other => other?,
+    };
+    let clock = server.clone();
+    let format = WatchFormat {
+        resource: route.resource,
+        shape: form.shape,
+        include: IncludeObject::parse(query.text("includeObject"))?,
+        bookmarks: query.flag("allowWatchBookmarks"),
+        ends: watch_end(query.number("timeoutSeconds")?, server.engine().random())?,
+        clock: Arc::new(move || clock.clock().now()),
+    };
+    let stream = sync_wrapper(lines(events, format, server.caches().clone(), shutdown));
+    Ok(with_body(StatusCode::OK, "application/json", streaming(stream)))
+}
+
+/// Bodies must be `Sync`; a stream that only one task polls may be behind a lock that is never contended.
+fn sync_wrapper<S>(stream: S) -> impl futures_util::Stream<Item = S::Item> + Send + Sync
+where
+    S: futures_util::Stream + Send + 'static,
+{
+    let stream = Box::pin(stream);
+    let cell = parking_lot::Mutex::new(stream);
+    futures_util::stream::poll_fn(move |context| cell.lock().as_mut().poll_next(context))
+}
+
+/// Serves everything that is not a resource.
+pub(crate) fn serve_path(
+    server: &ApiServer,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    if *method != Method::GET && *method != Method::HEAD {
+        return Err(ApiError::method_not_allowed());
+    }
+    let ok = |value: &Value| json_response(StatusCode::OK, value);
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    match parts.as_slice() {
+        ["version"] => Ok(ok(&version())),
+        ["healthz" | "livez" | "readyz", ..] => health(server, path),
+        ["metrics"] => Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render())),
+        [whole @ ("api" | "apis")] if discovery::wants_aggregated(headers) => {
+            let mut response = ok(&discovery::aggregated(*whole == "api"));
+            let media_type = HeaderValue::from_static(discovery::aggregated_media_type());
+            response.headers_mut().insert(CONTENT_TYPE, media_type);
+            Ok(response)
+        }
+        ["api"] => Ok(ok(&discovery::api_versions(server.external_address()))),
+        ["apis"] => Ok(ok(&discovery::group_list())),
+        ["apis", group] => discovery::group(group).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
+        ["api", version] => discovery::resource_list("", version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
+        ["apis", group, version] => {
+            discovery::resource_list(group, version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found)
+        }
+        ["openapi", "v3"] => Ok(ok(&openapi_index())),
+        ["openapi", "v3", rest @ ..] => openapi_document(&rest.join("/"), headers),
+        [".well-known", "openid-configuration"] => Ok(ok(&server.authenticator().authority().discovery())),
+        ["openid", "v1", "jwks"] => Ok(ok(&server.authenticator().authority().key_set())),
+        [] => Ok(ok(&json!({"paths": root_paths()}))),
+        _ => Err(ApiError::path_not_found()),
+    }
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "37", "gitVersion": concat!("v1.37.2+skiff-", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "", "compiler": "rustc", "platform": concat!("linux/", "amd64"),
+    })
+}
+
+fn health(server: &ApiServer, path: &str) -> Result<Response<Body>, ApiError> {
+    if path.starts_with("/readyz") && !server.is_ready() {
+        return Ok(response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "[-]bootstrap not ready"));
+    }
+    Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "ok"))
+}
+
+fn openapi_index() -> Value {
+    let paths = api::openapi::DOCUMENTS.iter().map(|document| {
+        let url = format!("/openapi/v3/{}?hash={}", document.path, document.hash);
+        (document.path.to_owned(), json!({"serverRelativeURL": url}))
+    });
+    json!({"paths": paths.collect::<serde_json::Map<String, Value>>()})
+}
+
+fn openapi_document(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+    let document = api::openapi::DOCUMENTS.iter().find(|d| d.path == path).ok_or_else(ApiError::path_not_found)?;
+    let takes_gzip =
+        headers.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|text| text.contains("gzip"));
+    let mut response = if takes_gzip {
+        let mut response = with_body(StatusCode::OK, "application/json", whole(document.gzip));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response
+    } else {
+        response(StatusCode::OK, "application/json", document.json().map_err(ApiError::internal)?)
+    };
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", document.hash)) {
+        response.headers_mut().insert("etag", tag);
+    }
+    Ok(response)
+}
+
+fn root_paths() -> Vec<String> {
+    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    for (group, version) in api::GROUP_VERSIONS.iter().filter(|(group, _)| !group.is_empty()) {
+        let path = format!("/apis/{group}");
+        if !paths.contains(&path) {
+            paths.push(path.clone());
+        }
+        paths.push(format!("{path}/{version}"));
+    }
+    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(api::openapi::DOCUMENTS.iter().map(|d| format!("/openapi/v3/{}", d.path)));
+    paths.sort();
+    paths
+}

@@ -1,0 +1,46 @@
+use http::Method;
+
+use super::{Query, Route};
+
+fn route(method: Method, path: &str, query: &str) -> String {
+    match Route::parse(&method, path, &Query::parse(query)) {
+        Ok(Route::Resource(r)) => {
+            format!("{} {} {}/{}/{} {}", r.verb, r.resource.plural, r.namespace, r.name, r.subresource, r.rest)
+        }
+        Ok(Route::Path(path)) => format!("path {path}"),
+        Err(error) => format!("{}", error.code),
+    }
+}
+
+#[test]
+fn paths_mean_what_they_mean_upstream() {
+    for (method, path, query, expected) in [
+        (Method::GET, "/api/v1/pods", "", "list pods // "),
+        (Method::GET, "/api/v1/namespaces/dev/pods", "watch=true", "watch pods dev// "),
+        (Method::GET, "/api/v1/watch/namespaces/dev/pods/x", "", "watch pods dev/x/ "),
+        (Method::GET, "/api/v1/namespaces/dev", "", "get namespaces /dev/ "),
+        (Method::PUT, "/api/v1/namespaces/dev/finalize", "", "update namespaces /dev/finalize "),
+        (Method::GET, "/api/v1/namespaces/dev/pods/x/log", "follow=1", "get pods dev/x/log "),
+        (Method::POST, "/api/v1/namespaces/dev/pods/x/exec", "", "create pods dev/x/exec "),
+        (Method::GET, "/api/v1/namespaces/dev/services/x/proxy/a/b", "", "get services dev/x/proxy a/b"),
+        (Method::DELETE, "/apis/apps/v1/namespaces/dev/deployments", "", "deletecollection deployments dev// "),
+        (Method::PATCH, "/apis/apps/v1/namespaces/dev/deployments/x/scale", "", "patch deployments dev/x/scale "),
+        (Method::GET, "/apis/apps/v1", "", "path /apis/apps/v1"),
+        (Method::GET, "/healthz", "", "path /healthz"),
+        (Method::GET, "/api/v1/nothing", "", "404"),
+        (Method::GET, "/api/v1/namespaces/dev/nodes", "", "404"),
+        (Method::GET, "/api/v1/namespaces/dev/pods/x/nothing", "", "404"),
+    ] {
+        assert_eq!(route(method.clone(), path, query), expected, "{method} {path}?{query}");
+    }
+}
+
+#[test]
+fn queries_are_decoded() {
+    let query = Query::parse("labelSelector=a%3Db%2Cc+in+(d)&watch&command=sh&command=-c");
+    assert_eq!(query.text("labelSelector"), "a=b,c in (d)");
+    assert!(query.flag("watch"));
+    assert_eq!(query.all("command"), ["sh", "-c"]);
+    assert!(query.number::<u32>("watch").unwrap().is_none());
+    assert!(Query::parse("limit=x").number::<u32>("limit").is_err());
+}

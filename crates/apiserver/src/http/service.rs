@@ -1,0 +1,105 @@
+//! The chain that every request goes through: who (authentication, impersonation), what (route), may they
+//! (authorisation), then the verb; with an id for audit and metrics for all.
+
+use std::sync::Arc;
+
+use apimachinery::{ApiError, Reason, UserInfo};
+use component_base::Shutdown;
+use http::header::HeaderValue;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::body::{Body, failure};
+use super::handler::{ResourceRequest, serve_path, serve_resource};
+use super::request::{Query, Route};
+use crate::authentication::impersonate;
+use crate::server::ApiServer;
+
+/// Serves one request on a connection whose client certificate named `certificate`.
+pub(crate) async fn serve_request(
+    server: Arc<ApiServer>,
+    certificate: Option<Arc<UserInfo>>,
+    shutdown: Shutdown,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let route = Route::parse(&method, &path, &query);
+    let labels = Labels::of(&method, &route);
+    let mut response = match handle(&server, certificate.as_ref(), shutdown, request, route, query).await {
+        Ok(response) => response,
+        Err(error) => failure(&error),
+    };
+    if let Ok(id) = HeaderValue::from_str(&server.engine().random().uuid()) {
+        response.headers_mut().insert("audit-id", id);
+    }
+    let code = response.status().as_str().to_owned();
+    let [verb, group, version, resource, subresource] = labels.0.each_ref().map(String::as_str);
+    server.metrics.requests.increment(&[verb, group, version, resource, subresource, &code]);
+    if verb != "WATCH" && verb != "CONNECT" {
+        let seconds = started.elapsed().as_secs_f64();
+        server.metrics.seconds.observe(&[verb, group, version, resource, subresource], seconds);
+    }
+    response
+}
+
+async fn handle(
+    server: &Arc<ApiServer>,
+    certificate: Option<&Arc<UserInfo>>,
+    shutdown: Shutdown,
+    request: Request<Incoming>,
+    route: Result<Route, ApiError>,
+    query: Query,
+) -> Result<Response<Body>, ApiError> {
+    let user = server.authenticator().authenticate(certificate, request.headers())?;
+    let user = impersonate(user, request.headers(), server.authorizer())?;
+    // Whoever may not know what exists learns nothing from a path that does not.
+    let route = match route {
+        Ok(route) => route,
+        Err(error) if error.reason == Reason::NotFound => {
+            let path = Route::Path(request.uri().path().to_owned());
+            server.authorizer().check(&user, &path.attributes(request.method()))?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    server.authorizer().check(&user, &route.attributes(request.method()))?;
+    match route {
+        Route::Path(path) => serve_path(server, request.method(), &path, request.headers()),
+        Route::Resource(route) => {
+            Ok(serve_resource(server, ResourceRequest { route, query, user, request, shutdown }).await)
+        }
+    }
+}
+
+/// The label values of the request metrics.
+struct Labels([String; 5]);
+
+impl Labels {
+    fn of(method: &Method, route: &Result<Route, ApiError>) -> Self {
+        match route {
+            Ok(Route::Resource(route)) => {
+                let verb = match route.subresource.as_str() {
+                    "exec" | "attach" | "portforward" | "proxy" | "log" => "CONNECT".to_owned(),
+                    _ => match route.verb {
+                        "create" => "POST".to_owned(),
+                        "update" => "PUT".to_owned(),
+                        other => other.to_uppercase(),
+                    },
+                };
+                let resource = route.resource;
+                Self([
+                    verb,
+                    resource.group.to_owned(),
+                    resource.version.to_owned(),
+                    resource.plural.to_owned(),
+                    route.subresource.clone(),
+                ])
+            }
+            _ => Self([method.as_str().to_owned(), String::new(), String::new(), String::new(), String::new()]),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Tables: rows for people, made by the server (`meta.k8s.io/v1 Table`), and metadata-only objects.
+
+use apimachinery::{ApiError, Object, Resource};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::engine::strategy;
+
+/// What each row carries of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    None,
+    Metadata,
+    Object,
+}
+
+impl IncludeObject {
+    /// Reads the `includeObject` query parameter.
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => Err(ApiError::bad_request(format!(
+                "includeObject: Unsupported value: {other:?}: supported values: \"Metadata\", \"None\", \"Object\""
+            ))),
+        }
+    }
+}
+
+/// The column definitions of a resource.
+pub(crate) fn columns(resource: &'static Resource) -> Value {
+    let columns = registry::columns(resource).iter().map(|column| {
+        json!({
+            "name": column.name, "type": column.column_type, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    });
+    columns.collect()
+}
+
+/// The row of an object.
+pub(crate) fn row(resource: &'static Resource, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
+    let cells = strategy(resource).row(object, now).unwrap_or_else(|| {
+        let created = object.meta().creation_timestamp;
+        vec![json!(object.meta().name), created.map_or(Value::Null, |at| json!(at.to_string()))]
+    });
+    let mut row = json!({"cells": cells});
+    match include {
+        IncludeObject::None => {}
+        IncludeObject::Metadata => row["object"] = metadata_only(object),
+        IncludeObject::Object => row["object"] = object.value(),
+    }
+    row
+}
+
+/// A Table; `list_metadata` is that of the list or of the single object.
+pub(crate) fn table(columns: Value, rows: Vec<Value>, list_metadata: Value) -> Value {
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list_metadata,
+        "columnDefinitions": columns, "rows": rows,
+    })
+}
+
+/// A `PartialObjectMetadata`.
+pub(crate) fn metadata_only(object: &Object) -> Value {
+    let mut value = object.value();
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": value["metadata"].take()})
+}
