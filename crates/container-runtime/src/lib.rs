@@ -1,6 +1,10 @@
 mod cgroups;
+mod container;
 mod capabilities;
+mod init;
+mod node;
 mod seccomp;
+mod supervisor;
 mod sys;
 mod user;
 mod wire;

@@ -3,6 +3,7 @@
 //! Everything here is a thin wrapper that checks its result; what is decided is decided elsewhere.
 
 pub(crate) mod devices;
+pub(crate) mod enter;
 pub(crate) mod inherit;
 pub(crate) mod mount;
 pub(crate) mod process;

@@ -4,6 +4,8 @@
 //! ignored and missing ones have defaults, so that a daemon of another version can talk to what an older one left running;
 //! what can't be bridged so is refused by the version in the first exchange.
 
+mod stream;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -15,6 +17,8 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use stream::FrameStream;
 
 /// Largest payload: a container's configuration with the whole environment that exec takes (2 MiB), as JSON.
 pub(crate) const FRAME_BYTES_MAX: usize = 8 << 20;

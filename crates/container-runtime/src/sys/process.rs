@@ -168,3 +168,9 @@ pub(crate) fn set_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// A write to a closed pipe gives an error and no signal.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: ignoring installs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
