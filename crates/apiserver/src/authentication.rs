@@ -88,7 +88,9 @@ pub(crate) fn impersonate(
     let uid = text("impersonate-uid");
     if name.is_empty() {
         if !groups.is_empty() || !extra.is_empty() || !uid.is_empty() {
-            return Err(ApiError::bad_request("requested to impersonate groups, extra or uid without impersonating a user"));
+            return Err(ApiError::bad_request(
+                "requested to impersonate groups, extra or uid without impersonating a user",
+            ));
         }
         return Ok(user);
     }

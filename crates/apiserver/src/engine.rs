@@ -10,7 +10,6 @@ mod scale;
 mod watch;
 mod write;
 
-
 use std::sync::Arc;
 
 use apimachinery::{Admission, ApiError, Object, Reader, Resource, Strategy, UserInfo};

@@ -93,9 +93,10 @@ impl Transport for LocalTransport {
         self.server.engine().patch(&mut self.context(options.dry_run), target, kind, &patch).await
     }
 
-    async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<(), ApiError> {
+    async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<u64, ApiError> {
         self.authorize("delete", target)?;
-        self.server.engine().delete(&mut self.context(options.dry_run), target, options).await.map(|_| ())
+        let deleted = self.server.engine().delete(&mut self.context(options.dry_run), target, options).await?;
+        Ok(deleted.object.meta().resource_version)
     }
 
     async fn delete_collection(

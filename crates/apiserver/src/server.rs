@@ -24,7 +24,8 @@ const EVENT_TTL_SECONDS: i64 = 3600;
 /// How often expired Events are looked for.
 const EVENT_SWEEP: std::time::Duration = std::time::Duration::from_secs(300);
 /// Bounds of the request duration histogram, upstream's.
-const DURATION_BUCKETS: &[f64] = &[0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 30.0, 60.0];
+const DURATION_BUCKETS: &[f64] =
+    &[0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 30.0, 60.0];
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -74,8 +75,7 @@ impl ApiServer {
     pub fn start(config: ServerConfig, supervisor: &Supervisor) -> Result<Arc<Self>, datastore::ReadError> {
         let (caches, at) = Caches::load(&*config.datastore)?;
         let caches = Arc::new(caches);
-        supervisor
-            .spawn_until_shutdown("watch-cache", caches.clone().publish(config.datastore.clone(), at));
+        supervisor.spawn_until_shutdown("watch-cache", caches.clone().publish(config.datastore.clone(), at));
         let metrics = ServerMetrics {
             requests: config.metrics.counter(
                 "apiserver_request_total",

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use apimachinery::{ApiError, FieldError, FieldPath, Reader, Resource};
 use api::resources::SERVICES;
+use apimachinery::{ApiError, FieldError, FieldPath, Reader, Resource};
 use component_base::Random;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -294,11 +294,12 @@ fn plan_ports(
             let size = u32::from(range.end() - range.start()) + 1;
             let free = |n: u32| {
                 let number = range.start() + u16::try_from(n).unwrap_or(0);
-                let any = |p: &str| taken.ports.contains(&(p.to_owned(), number)) || mine.contains(&(p.to_owned(), number));
+                let any =
+                    |p: &str| taken.ports.contains(&(p.to_owned(), number)) || mine.contains(&(p.to_owned(), number));
                 !any("TCP") && !any("UDP") && !any("SCTP")
             };
-            let chosen = shared
-                .or_else(|| pick(size, random, free).map(|n| range.start() + u16::try_from(n).unwrap_or(0)));
+            let chosen =
+                shared.or_else(|| pick(size, random, free).map(|n| range.start() + u16::try_from(n).unwrap_or(0)));
             match chosen {
                 Some(number) => {
                     port["nodePort"] = json!(number);

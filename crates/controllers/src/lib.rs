@@ -1,1 +1,46 @@
-//! Being written.
+//! The controllers: level-triggered reconcilers over shared informers, one folder each, with upstream's names. They are
+//! API clients and never touch the datastore, so each can run against any conformant server.
+
+mod context;
+mod deployment;
+mod endpoint;
+mod endpointslice;
+mod garbagecollector;
+mod namespace;
+mod nodelifecycle;
+mod owner;
+mod podgc;
+mod replicaset;
+mod rootcacertpublisher;
+mod service_pods;
+mod serviceaccount;
+mod servicelb;
+mod time;
+
+pub use context::{Addresses, ControllerContext, IdentifiedClients};
+
+/// A controller's name and how it starts.
+pub type Starter = (&'static str, fn(&ControllerContext));
+
+/// All controllers.
+pub const CONTROLLERS: &[Starter] = &[
+    ("deployment-controller", deployment::start),
+    ("replicaset-controller", replicaset::start),
+    ("endpoint-controller", endpoint::start),
+    ("endpointslice-controller", endpointslice::start),
+    ("namespace-controller", namespace::start),
+    ("serviceaccount-controller", serviceaccount::start),
+    ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
+    ("garbage-collector-controller", garbagecollector::start),
+    ("node-lifecycle-controller", nodelifecycle::start),
+    ("pod-garbage-collector-controller", podgc::start),
+    ("service-lb-controller", servicelb::start),
+];
+
+/// Starts all controllers.
+pub fn start(context: &ControllerContext) {
+    for (name, start) in CONTROLLERS {
+        tracing::debug!(controller = name, "starting");
+        start(context);
+    }
+}

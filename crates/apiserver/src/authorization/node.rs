@@ -23,9 +23,7 @@ pub(super) fn authorize(user: &UserInfo, attributes: &Attributes, reader: &dyn R
     match (attributes.group.as_str(), attributes.resource.as_str(), attributes.subresource.as_str()) {
         ("", "secrets" | "configmaps", "") => match verb {
             "get" | "list" | "watch" if refers(reader, node, attributes) => allow(),
-            "get" | "list" | "watch" => {
-                refuse(&format!("no relationship found between node '{node}' and this object"))
-            }
+            "get" | "list" | "watch" => refuse(&format!("no relationship found between node '{node}' and this object")),
             _ => refuse("can only read resources of this type"),
         },
         ("", "persistentvolumeclaims", "") => match verb {

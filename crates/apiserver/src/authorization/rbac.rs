@@ -140,7 +140,9 @@ impl Graph {
     fn of<'a>(&'a self, user: &'a UserInfo, namespace: &'a str) -> impl Iterator<Item = &'a Grant> {
         let own = self.users.get(&user.name).into_iter().flatten();
         let shared = user.groups.iter().filter_map(|group| self.groups.get(group)).flatten();
-        own.chain(shared).filter(move |(place, _)| place.is_empty() || place == namespace).map(|(_, i)| &self.grants[*i])
+        own.chain(shared)
+            .filter(move |(place, _)| place.is_empty() || place == namespace)
+            .map(|(_, i)| &self.grants[*i])
     }
 
     /// Why `user` may, if RBAC says so.

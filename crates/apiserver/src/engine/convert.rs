@@ -97,8 +97,7 @@ fn autoscaler_to_v1(value: &mut Value) {
 }
 
 fn autoscaler_to_v2(value: &mut Value) {
-    let mut annotations: Map<String, Value> =
-        value["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    let mut annotations: Map<String, Value> = value["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
     let mut take = |name: &str| -> Option<Value> {
         let text = annotations.remove(&format!("autoscaling.alpha.kubernetes.io/{name}"))?;
         serde_json::from_str(text.as_str()?).ok()

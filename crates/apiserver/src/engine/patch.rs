@@ -68,9 +68,7 @@ fn apply(
     };
     applied.map(|()| patched).map_err(|error| match error {
         PatchError::Malformed(text) => ApiError::bad_request(text),
-        PatchError::TooManyOperations(_) => {
-            ApiError::new(Reason::RequestEntityTooLarge, 413, error.to_string())
-        }
+        PatchError::TooManyOperations(_) => ApiError::new(Reason::RequestEntityTooLarge, 413, error.to_string()),
         PatchError::Rejected(text) => {
             let text = format!("the server rejected our request due to an error in our request: {text}");
             let mut error = ApiError::new(Reason::Invalid, 422, text);

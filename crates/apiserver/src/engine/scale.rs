@@ -64,11 +64,8 @@ pub(super) fn apply(resource: &Resource, current: &Value, scale: &Value) -> Resu
 
 /// A selector as text: `app=web,tier in (a,b)`.
 fn selector_text(resource: &Resource, selector: &Value) -> String {
-    let object = if resource.plural == "replicationcontrollers" {
-        json!({"matchLabels": selector})
-    } else {
-        selector.clone()
-    };
+    let object =
+        if resource.plural == "replicationcontrollers" { json!({"matchLabels": selector}) } else { selector.clone() };
     let Ok(selector) = Selector::from_label_selector(&object) else { return String::new() };
     let mut terms: Vec<String> = selector
         .requirements

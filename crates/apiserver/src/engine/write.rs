@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use apimachinery::{AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Resource, Subresource, WriteContext};
+use apimachinery::{
+    AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Resource, Subresource, WriteContext,
+};
 use client::Target;
 use datastore::{CommitError, Expect, Op, Revision};
 use serde_json::Value;
@@ -85,11 +87,8 @@ impl Engine {
             return Ok((self.create(context, target, value).await?, true));
         }
         if !strategy(resource).allow_unconditional_update() && meta_text(&value, "resourceVersion").is_empty() {
-            let fault = FieldError::invalid(
-                &FieldPath::new("metadata.resourceVersion"),
-                0,
-                "must be specified for an update",
-            );
+            let fault =
+                FieldError::invalid(&FieldPath::new("metadata.resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(resource.group, resource.kind, target.name, &[fault]));
         }
         convert::to_storage(resource, &mut value);
@@ -124,7 +123,9 @@ impl Engine {
             let given = meta_text(&new, "resourceVersion");
             if !given.is_empty() && given != meta_text(&old, "resourceVersion") {
                 let given: u64 = given.parse().map_err(|_| {
-                    ApiError::bad_request(format!("metadata.resourceVersion {given:?} is not one that this server gave"))
+                    ApiError::bad_request(format!(
+                        "metadata.resourceVersion {given:?} is not one that this server gave"
+                    ))
                 })?;
                 // The client may have seen a write that the cache has yet to take over.
                 if given > current.meta().resource_version && given <= self.datastore.revision().0 {
@@ -222,8 +223,18 @@ impl Engine {
         Ok(())
     }
 
-    fn write_context<'a>(&'a self, context: &'a RequestContext, target: Target<'a>, now: jiff::Timestamp) -> WriteContext<'a> {
-        WriteContext { now, random: &self.random, subresource: subresource(target.subresource), user: &context.user.name }
+    fn write_context<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        target: Target<'a>,
+        now: jiff::Timestamp,
+    ) -> WriteContext<'a> {
+        WriteContext {
+            now,
+            random: &self.random,
+            subresource: subresource(target.subresource),
+            user: &context.user.name,
+        }
     }
 
     /// Runs the mutating half of all admission plugins.

@@ -111,7 +111,11 @@ fn container_target(
     let name = match container {
         "" if containers.len() == 1 => containers[0].clone(),
         "" => {
-            let mut text = format!("a container name must be specified for pod {}, choose one of: [{}]", route.name, containers.join(" "));
+            let mut text = format!(
+                "a container name must be specified for pod {}, choose one of: [{}]",
+                route.name,
+                containers.join(" ")
+            );
             if !init.is_empty() {
                 text = format!("{text} or one of the init containers: [{}]", init.join(" "));
             }

@@ -11,9 +11,9 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// Whether the client prefers aggregated discovery.
 pub(crate) fn wants_aggregated(headers: &HeaderMap) -> bool {
-    accepted(headers)
-        .first()
-        .is_some_and(|r| r.parameter("g") == "apidiscovery.k8s.io" && r.parameter("v") == "v2" && r.name == "application/json")
+    accepted(headers).first().is_some_and(|r| {
+        r.parameter("g") == "apidiscovery.k8s.io" && r.parameter("v") == "v2" && r.name == "application/json"
+    })
 }
 
 /// The media type of aggregated discovery.

@@ -239,8 +239,8 @@ fn many(
             Ok(response(StatusCode::OK, "application/json", list_json(route.resource, &metadata, page)))
         }
         (Shape::Whole, Encoding::Yaml) => {
-            let list: Value = serde_json::from_slice(&list_json(route.resource, &metadata, page))
-                .map_err(ApiError::internal)?;
+            let list: Value =
+                serde_json::from_slice(&list_json(route.resource, &metadata, page)).map_err(ApiError::internal)?;
             encoded(Encoding::Yaml, StatusCode::OK, &list)
         }
     }
@@ -327,7 +327,9 @@ pub(crate) fn serve_path(
     match parts.as_slice() {
         ["version"] => Ok(ok(&version())),
         ["healthz" | "livez" | "readyz", ..] => health(server, path),
-        ["metrics"] => Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render())),
+        ["metrics"] => {
+            Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render()))
+        }
         [whole @ ("api" | "apis")] if discovery::wants_aggregated(headers) => {
             let mut response = ok(&discovery::aggregated(*whole == "api"));
             let media_type = HeaderValue::from_static(discovery::aggregated_media_type());
@@ -402,7 +404,9 @@ fn root_paths() -> Vec<String> {
         }
         paths.push(format!("{path}/{version}"));
     }
-    paths.extend(["/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned),
+    );
     paths.extend(api::openapi::DOCUMENTS.iter().map(|d| format!("/openapi/v3/{}", d.path)));
     paths.sort();
     paths

@@ -85,7 +85,8 @@ pub(crate) fn delete_options(body: &Value) -> Result<DeleteOptions, ApiError> {
     let version = match body["preconditions"]["resourceVersion"].as_str() {
         None | Some("") => None,
         Some(text) => Some(
-            text.parse().map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?} in preconditions")))?,
+            text.parse()
+                .map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?} in preconditions")))?,
         ),
     };
     let orphan = match body["orphanDependents"].as_bool() {

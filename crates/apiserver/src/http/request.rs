@@ -32,12 +32,7 @@ pub(crate) struct ResourceRoute {
 impl ResourceRoute {
     /// The target of the engine's calls.
     pub(crate) fn target(&self) -> Target<'_> {
-        Target {
-            resource: self.resource,
-            namespace: &self.namespace,
-            name: &self.name,
-            subresource: &self.subresource,
-        }
+        Target { resource: self.resource, namespace: &self.namespace, name: &self.name, subresource: &self.subresource }
     }
 }
 
@@ -46,11 +41,9 @@ impl Route {
     pub(crate) fn attributes(&self, method: &Method) -> Attributes {
         match self {
             Self::Resource(route) => crate::local::attributes(route.verb, route.target()),
-            Self::Path(path) => Attributes {
-                verb: method.as_str().to_lowercase(),
-                path: path.clone(),
-                ..Attributes::default()
-            },
+            Self::Path(path) => {
+                Attributes { verb: method.as_str().to_lowercase(), path: path.clone(), ..Attributes::default() }
+            }
         }
     }
 

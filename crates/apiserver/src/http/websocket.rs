@@ -114,7 +114,8 @@ async fn carry(socket: Socket, session: ExecSession, closes_channels: bool) -> i
     let (sender, mut outgoing) = mpsc::channel::<Message>(QUEUE_MAX);
     let ExecSession { stdin, stdout, stderr, terminal, exit } = session;
     let output = async {
-        let copies = [(STDOUT, stdout), (STDERR, stderr)].map(|(channel, reader)| copy_out(channel, reader, sender.clone()));
+        let copies =
+            [(STDOUT, stdout), (STDERR, stderr)].map(|(channel, reader)| copy_out(channel, reader, sender.clone()));
         futures_util::future::join_all(copies).await;
         let status = exit_status(exit.await);
         let _ = sender.send(channel_message(ERROR, status.to_string().as_bytes())).await;

@@ -81,8 +81,14 @@ fn a_node_port_out_of_range_is_refused_with_the_range() {
     let (network, random, services) = (network(), Random::from_seed(1), Services::default());
     let mut new = service("a", json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]}));
     let error = network.reserve(&services, &random, SERVICES, &mut new, None).unwrap_err();
-    assert!(error.message.contains("spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. \
-                                    The range of valid ports is 30000-32767"), "{}", error.message);
+    assert!(
+        error.message.contains(
+            "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. \
+                                    The range of valid ports is 30000-32767"
+        ),
+        "{}",
+        error.message
+    );
 }
 
 #[test]

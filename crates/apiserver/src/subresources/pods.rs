@@ -124,10 +124,8 @@ impl ApiServer {
                 ));
             }
             if allowed < 1 {
-                let mut error = ApiError::too_many_requests(
-                    "Cannot evict pod as it would violate the pod's disruption budget.",
-                    0,
-                );
+                let mut error =
+                    ApiError::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 0);
                 error.causes = vec![apimachinery::Cause {
                     reason: "DisruptionBudget".to_owned(),
                     message: format!(

@@ -17,7 +17,10 @@ fn the_first_served_form_wins() {
     assert_eq!(form(kubectl), json(Shape::Table));
     assert_eq!(form("application/vnd.kubernetes.protobuf,application/json"), json(Shape::Whole));
     assert_eq!(form("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), json(Shape::Metadata));
-    assert_eq!(form("application/json;q=0.1, application/yaml"), Some(Form { encoding: Encoding::Yaml, shape: Shape::Whole }));
+    assert_eq!(
+        form("application/json;q=0.1, application/yaml"),
+        Some(Form { encoding: Encoding::Yaml, shape: Shape::Whole })
+    );
     assert_eq!(form("text/html"), None);
     assert_eq!(form("application/vnd.kubernetes.protobuf"), None);
 }

@@ -1,0 +1,54 @@
+//! What every controller is given.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use client::{Client, EventRecorder, Informers};
+use component_base::{Clock, Random, Supervisor};
+
+/// Makes clients that speak as one controller each: upstream's controllers are service accounts of `kube-system`, each
+/// with a role of its own.
+pub trait IdentifiedClients: Send + Sync + std::fmt::Debug {
+    /// A client with the identity of the controller `name`.
+    fn client(&self, name: &str) -> Client;
+}
+
+/// Addresses for Services of type LoadBalancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// The first one.
+    pub first: Ipv4Addr,
+    /// How many.
+    pub count: u32,
+}
+
+/// What every controller is given. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ControllerContext {
+    /// Who each controller is.
+    pub clients: Arc<dyn IdentifiedClients>,
+    /// The shared local copies.
+    pub informers: Informers,
+    /// Runs the workers.
+    pub supervisor: Supervisor,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Tie-breaks and jitter.
+    pub random: Arc<Random>,
+    /// The cluster's CA certificate, PEM, for every namespace.
+    pub root_ca: Arc<str>,
+    /// Where load balancers get their addresses; `None`: they stay pending.
+    pub load_balancer_addresses: Option<Addresses>,
+}
+
+impl ControllerContext {
+    /// A client with the identity of the controller `name`.
+    pub(crate) fn client(&self, name: &str) -> Client {
+        self.clients.client(name)
+    }
+
+    /// A recorder of Events from the controller `name`.
+    pub(crate) fn recorder(&self, client: Client, name: &'static str) -> EventRecorder {
+        EventRecorder::start(client, &self.supervisor, self.clock.clone(), name, "")
+    }
+}

@@ -1,0 +1,118 @@
+//! Owner references: who controls an object, taking matching orphans, letting go of what no longer matches
+//! (upstream: `pkg/controller/controller_ref_manager.go`).
+
+use std::sync::Arc;
+
+use apimachinery::labels::Selector;
+use apimachinery::{ApiError, Object, Reason, Resource};
+use client::{Change, Client, PatchKind, WorkQueue};
+use serde_json::{Value, json};
+
+/// The index of objects by their controller's uid; orphans are under their namespace.
+pub(crate) const BY_CONTROLLER: &str = "controller-uid";
+
+/// The values of [`BY_CONTROLLER`].
+pub(crate) fn controller_uids(object: &Object) -> Vec<String> {
+    match object.meta().controller() {
+        Some(owner) => vec![owner.uid.clone()],
+        None => vec![orphans_of(&object.meta().namespace)],
+    }
+}
+
+/// The index value of a namespace's orphans.
+pub(crate) fn orphans_of(namespace: &str) -> String {
+    format!("orphan:{namespace}")
+}
+
+/// A handler that adds the changed object itself.
+pub(crate) fn enqueue(queue: &WorkQueue) -> impl Fn(&Change) + Send + Sync + 'static {
+    let queue = queue.clone();
+    move |change| queue.add(change.object().meta().key())
+}
+
+/// A handler that adds the controller of the changed object, if it is of `kind`; before and after the change.
+pub(crate) fn enqueue_controller(queue: &WorkQueue, kind: &'static str) -> impl Fn(&Change) + Send + Sync + 'static {
+    let queue = queue.clone();
+    move |change| {
+        let add = |object: &Object| {
+            if let Some(owner) = object.meta().controller().filter(|owner| owner.kind == kind) {
+                queue.add(format!("{}/{}", object.meta().namespace, owner.name));
+            }
+        };
+        if let Change::Updated(before, _) = change {
+            add(before);
+        }
+        add(change.object());
+    }
+}
+
+/// Takes and releases objects of `resource` for `object`, which is of `owner`.
+pub(crate) struct Claim<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) resource: &'static Resource,
+    pub(crate) owner: &'static Resource,
+    pub(crate) object: &'a Object,
+}
+
+impl Claim<'_> {
+    /// The candidates that belong to the owner, and the revision of the last write that this took.
+    pub(crate) async fn run(
+        &self,
+        selector: &Value,
+        candidates: Vec<Arc<Object>>,
+    ) -> Result<(Vec<Arc<Object>>, u64), ApiError> {
+        let selector =
+            Selector::from_label_selector(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let owner = self.object.meta();
+        let mut claimed = Vec::new();
+        let mut revision = 0;
+        for candidate in candidates {
+            let meta = candidate.meta();
+            let matches = selector.matches(&meta.labels);
+            match meta.controller() {
+                Some(controller) if controller.uid != owner.uid => {}
+                Some(_) if matches => claimed.push(candidate),
+                Some(_) if owner.deletion_timestamp.is_some() => {}
+                Some(_) => revision = revision.max(self.release(&candidate).await?),
+                None if !matches || owner.deletion_timestamp.is_some() || meta.deletion_timestamp.is_some() => {}
+                None => {
+                    if let Some(adopted) = self.adopt(&candidate).await? {
+                        revision = revision.max(adopted.meta().resource_version);
+                        claimed.push(adopted);
+                    }
+                }
+            }
+        }
+        Ok((claimed, revision))
+    }
+
+    async fn adopt(&self, candidate: &Object) -> Result<Option<Arc<Object>>, ApiError> {
+        // The copy may be behind: an owner that was deleted and made again must not adopt for the old one.
+        let owner = self.object.meta();
+        let fresh = self.client.get(self.owner, &owner.namespace, &owner.name).await?;
+        if fresh.meta().uid != owner.uid || fresh.meta().deletion_timestamp.is_some() {
+            return Ok(None);
+        }
+        let patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [{
+            "apiVersion": self.owner.api_version(), "kind": self.owner.kind, "name": owner.name, "uid": owner.uid,
+            "controller": true, "blockOwnerDeletion": true,
+        }]}});
+        self.patch(candidate, patch).await
+    }
+
+    async fn release(&self, candidate: &Object) -> Result<u64, ApiError> {
+        let patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [
+            {"$patch": "delete", "uid": self.object.meta().uid},
+        ]}});
+        Ok(self.patch(candidate, patch).await?.map_or(0, |object| object.meta().resource_version))
+    }
+
+    async fn patch(&self, candidate: &Object, patch: Value) -> Result<Option<Arc<Object>>, ApiError> {
+        let meta = candidate.meta();
+        match self.client.patch(self.resource, &meta.namespace, &meta.name, PatchKind::Strategic, patch).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if matches!(error.reason, Reason::NotFound | Reason::Invalid | Reason::Conflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
