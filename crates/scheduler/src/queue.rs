@@ -1,0 +1,192 @@
+//! Pods that wait for a node: ready ones by priority, refused ones until something happens that may help, with a
+//! back-off (upstream: `pkg/scheduler/backend/queue`).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// First back-off of a refused Pod.
+const BACKOFF_INITIAL: Duration = Duration::from_secs(1);
+/// Longest back-off.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// A refused Pod is tried again after this time although nothing happened, as a safety net.
+const UNSCHEDULABLE_MAX: Duration = Duration::from_secs(300);
+
+/// The queue. Its size is bounded by the number of Pods without a node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SchedulingQueue {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Priority (highest first), then the order of arrival.
+    active: BTreeSet<(Reverse<i32>, u64, String)>,
+    known: BTreeMap<String, Entry>,
+    /// When a waiting Pod becomes active.
+    timers: BTreeSet<(Instant, String)>,
+    arrivals: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    priority: i32,
+    arrival: u64,
+    attempts: u32,
+    place: Place,
+}
+
+/// Where a Pod is. Each Pod is in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Active,
+    /// Being decided on; `moved` if something happened meanwhile that may help.
+    InFlight {
+        moved: bool,
+    },
+    /// Refused at a time; becomes active by an event (not before its back-off is over) or after the safety net.
+    Unschedulable {
+        since: Instant,
+        wakes: Instant,
+    },
+    Backoff {
+        wakes: Instant,
+    },
+}
+
+impl SchedulingQueue {
+    /// Adds a Pod that wants a node, or notes that it changed.
+    pub(crate) fn add(&self, key: &str, priority: i32) {
+        let mut state = self.state.lock();
+        match state.known.get(key).map(|e| e.place) {
+            None => {
+                state.arrivals += 1;
+                let entry = Entry { priority, arrival: state.arrivals, attempts: 0, place: Place::Active };
+                state.active.insert((Reverse(priority), entry.arrival, key.to_owned()));
+                state.known.insert(key.to_owned(), entry);
+            }
+            Some(Place::Unschedulable { .. }) => state.wake(key),
+            Some(Place::InFlight { .. }) => state.set(key, Place::InFlight { moved: true }),
+            Some(_) => {}
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Forgets a Pod: it has a node or is gone.
+    pub(crate) fn remove(&self, key: &str) {
+        self.state.lock().remove(key);
+    }
+
+    /// Something happened that may help refused Pods: a node came or changed, a Pod ended.
+    pub(crate) fn move_all(&self) {
+        let mut state = self.state.lock();
+        let keys: Vec<String> = state.known.keys().cloned().collect();
+        for key in keys {
+            match state.known.get(&key).map(|e| e.place) {
+                Some(Place::Unschedulable { .. }) => state.wake(&key),
+                Some(Place::InFlight { .. }) => state.set(&key, Place::InFlight { moved: true }),
+                _ => {}
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The Pod was refused.
+    pub(crate) fn refused(&self, key: &str) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let Some(entry) = state.known.get_mut(key) else { return };
+        entry.attempts += 1;
+        let moved = entry.place == Place::InFlight { moved: true };
+        let wakes = now + UNSCHEDULABLE_MAX;
+        entry.place = Place::Unschedulable { since: now, wakes };
+        state.timers.insert((wakes, key.to_owned()));
+        if moved {
+            state.wake(key);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The next Pod, as soon as there is one.
+    pub(crate) async fn next(&self) -> String {
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let wait_until = {
+                let mut state = self.state.lock();
+                state.promote(Instant::now());
+                if let Some((_, _, key)) = state.active.pop_first() {
+                    state.set(&key, Place::InFlight { moved: false });
+                    return key;
+                }
+                state.timers.first().map(|(at, _)| *at)
+            };
+            match wait_until {
+                Some(at) => {
+                    let _ = tokio::time::timeout_at(at, notified).await;
+                }
+                None => notified.await,
+            }
+        }
+    }
+}
+
+impl State {
+    fn set(&mut self, key: &str, place: Place) {
+        if let Some(entry) = self.known.get_mut(key) {
+            entry.place = place;
+        }
+    }
+
+    fn remove(&mut self, key: &str) {
+        let Some(entry) = self.known.remove(key) else { return };
+        match entry.place {
+            Place::Active => {
+                self.active.remove(&(Reverse(entry.priority), entry.arrival, key.to_owned()));
+            }
+            Place::Unschedulable { wakes, .. } | Place::Backoff { wakes } => {
+                self.timers.remove(&(wakes, key.to_owned()));
+            }
+            Place::InFlight { .. } => {}
+        }
+    }
+
+    /// Makes a refused Pod active, after what is left of its back-off.
+    fn wake(&mut self, key: &str) {
+        let Some(entry) = self.known.get(key).cloned() else { return };
+        let Place::Unschedulable { since, wakes } = entry.place else { return };
+        self.timers.remove(&(wakes, key.to_owned()));
+        let backoff = BACKOFF_INITIAL.saturating_mul(1 << (entry.attempts.clamp(1, 10) - 1)).min(BACKOFF_MAX);
+        let at = since + backoff;
+        self.set(key, Place::Backoff { wakes: at });
+        self.timers.insert((at, key.to_owned()));
+    }
+
+    fn promote(&mut self, now: Instant) {
+        while let Some((at, _)) = self.timers.first() {
+            if *at > now {
+                return;
+            }
+            if let Some((_, key)) = self.timers.pop_first()
+                && let Some(entry) = self.known.get_mut(&key)
+            {
+                entry.place = Place::Active;
+                let position = (Reverse(entry.priority), entry.arrival, key);
+                self.active.insert(position);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
