@@ -13,5 +13,5 @@ mod spec;
 
 pub(crate) use child::run as run_container;
 pub(crate) use exec::run as run_exec;
-pub(crate) use report::{Outcome, Reporter, StartFailure, collect, pair};
+pub(crate) use report::{Outcome, StartFailure, collect, pair};
 pub(crate) use spec::{ContainerSpec, DeviceNode, ProcessSpec, Streams};

@@ -24,9 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use component_base::{Clock, Supervisor};
-use cri::{
-    FilesystemUsage, Image, ImageConfig, ImageError, ImageRef, ImageService, PullRequest, Reference,
-};
+use cri::{FilesystemUsage, Image, ImageConfig, ImageError, ImageRef, ImageService, PullRequest, Reference};
 
 pub use archive::LoadedImage;
 pub use build::{FileContent, FileEntry};
@@ -200,7 +198,8 @@ impl ImageStore {
         work: impl FnOnce(&Inner) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, ImageError> {
         let inner = self.inner.clone();
-        let panicked = || ImageError::Store { operation: "use the image store".into(), message: "a thread panicked".into() };
+        let panicked =
+            || ImageError::Store { operation: "use the image store".into(), message: "a thread panicked".into() };
         self.inner.supervisor.blocking(move || work(&inner)).await.unwrap_or_else(|| Err(panicked()))
     }
 }
@@ -225,7 +224,8 @@ fn parse(image: &str) -> Result<Meant, ImageError> {
     if let Some(id) = id {
         return Ok(Meant::Id(id));
     }
-    let invalid = |error: cri::ReferenceError| ImageError::InvalidName { image: image.into(), message: error.to_string() };
+    let invalid =
+        |error: cri::ReferenceError| ImageError::InvalidName { image: image.into(), message: error.to_string() };
     let reference = Reference::parse(image).map_err(invalid)?;
     let repository = reference.repository();
     let name = match (&reference.digest, &reference.tag) {
@@ -265,7 +265,9 @@ impl Inner {
         };
         match self.store.remove_names(&id, &removed).map_err(store_error)? {
             Removed::Done => Ok(()),
-            Removed::InUse { holder } => Err(ImageError::InUse { image: image.into(), user: format!("container {holder}") }),
+            Removed::InUse { holder } => {
+                Err(ImageError::InUse { image: image.into(), user: format!("container {holder}") })
+            }
         }
     }
 }
@@ -344,4 +346,4 @@ impl ImageService for ImageStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ mod runtime_default;
 mod syscalls;
 
 pub(crate) use compile::compile;
-pub(crate) use oci::{ProfileError, parse};
+pub(crate) use oci::parse;
 pub(crate) use runtime_default::runtime_default;
 
 /// What happens to a system call.

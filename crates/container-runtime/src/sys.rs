@@ -7,4 +7,5 @@ pub(crate) mod enter;
 pub(crate) mod inherit;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod readiness;
 pub(crate) mod seccomp;

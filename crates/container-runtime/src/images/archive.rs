@@ -218,7 +218,8 @@ impl Members {
             false => None,
         };
         let complete = |index: &Index| {
-            !index.manifests.is_empty() && index.manifests.iter().all(|manifest| manifest.annotations.contains_key(NAME_ANNOTATION))
+            !index.manifests.is_empty()
+                && index.manifests.iter().all(|manifest| manifest.annotations.contains_key(NAME_ANNOTATION))
         };
         match index {
             Some(index) if complete(&index) || !self.0.contains_key("manifest.json") => self.layout(&index),

@@ -6,7 +6,9 @@ use cri::{ImageConfig, ImageError, Reference};
 use super::archive::layer_error;
 use super::layer::{Expected, stack, unpack_layer};
 use super::pull::store_error;
-use super::spec::{Configuration, Descriptor, Digest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Platform, RootFs, chain_ids};
+use super::spec::{
+    Configuration, Descriptor, Digest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Platform, RootFs, chain_ids,
+};
 use super::store::{NameRecord, Publication};
 use super::{Inner, image_record};
 

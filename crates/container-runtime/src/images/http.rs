@@ -105,11 +105,12 @@ impl HttpClient {
                 return Ok((response, target.text()));
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next = location.and_then(|location| redirected(&target, location)).ok_or_else(|| HttpError::Answer {
-                method: verb(&ask.method),
-                url: target.text(),
-                reason: format!("{} response missing Location header", response.status().as_u16()),
-            })?;
+            let next =
+                location.and_then(|location| redirected(&target, location)).ok_or_else(|| HttpError::Answer {
+                    method: verb(&ask.method),
+                    url: target.text(),
+                    reason: format!("{} response missing Location header", response.status().as_u16()),
+                })?;
             if next.url.authority() != target.url.authority() {
                 ask.headers.retain(|(name, _)| name != AUTHORIZATION);
             }
@@ -121,7 +122,8 @@ impl HttpClient {
 
     async fn send_once(&self, target: &Target, ask: &Ask) -> Result<Response<Incoming>, HttpError> {
         let url = &target.url;
-        let unreachable = |reason: String| HttpError::Unreachable { method: verb(&ask.method), url: target.text(), reason };
+        let unreachable =
+            |reason: String| HttpError::Unreachable { method: verb(&ask.method), url: target.text(), reason };
         let mut request = Request::builder().method(ask.method.clone()).uri(&target.path).header(HOST, url.authority());
         for (name, value) in &ask.headers {
             request = request.header(name, value);
@@ -287,9 +289,7 @@ fn tls_failure(error: &std::io::Error, host: &str) -> TlsFailure {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => {
-                certificate("certificate has expired or is not yet valid")
-            }
+            | CertificateError::NotValidYetContext { .. } => certificate("certificate has expired or is not yet valid"),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 certificate(&format!("certificate is not valid for {host}"))
             }
@@ -327,7 +327,8 @@ fn tls_config(tls: &Tls) -> Result<ClientConfig, String> {
     let Some((certificate, key)) = &tls.client else { return Ok(builder.with_no_client_auth()) };
     let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| format!("the registry's cert_file: {error}"))?;
-    let key = PrivateKeyDer::from_pem_slice(key.0.as_bytes()).map_err(|error| format!("the registry's key_file: {error}"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.0.as_bytes()).map_err(|error| format!("the registry's key_file: {error}"))?;
     builder.with_client_auth_cert(chain, key).map_err(|error| format!("the registry's cert_file: {error}"))
 }
 
@@ -353,7 +354,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -362,7 +368,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

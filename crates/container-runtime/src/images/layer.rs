@@ -13,7 +13,9 @@ use super::unpack::{Draft, UnpackError, decompress, unpack};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LayerError {
     /// The stream's digest; containerd's words.
-    #[error("failed commit on ref \"layer-{expected}\": unexpected commit digest {found}, expected {expected}: failed precondition")]
+    #[error(
+        "failed commit on ref \"layer-{expected}\": unexpected commit digest {found}, expected {expected}: failed precondition"
+    )]
     Digest { expected: Digest, found: Digest },
     /// The digest of the unpacked content; containerd's words.
     #[error("failed to extract layer {expected}: wrong diff id {found}, expected {expected}")]
@@ -101,9 +103,8 @@ pub(super) fn stack(
             None => store.layer_fs(chain),
             Some(Unpacked { directory, draft }) => {
                 let fs = directory.join("fs");
-                let usage = draft
-                    .finish(&below)
-                    .map_err(|source| LayerError::Unpack { diff_id: diff_id.clone(), source })?;
+                let usage =
+                    draft.finish(&below).map_err(|source| LayerError::Unpack { diff_id: diff_id.clone(), source })?;
                 finished.push(NewLayer { chain: chain.clone(), directory, diff_id: diff_id.clone(), usage });
                 fs
             }

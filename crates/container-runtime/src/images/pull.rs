@@ -12,10 +12,11 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::http::HttpError;
 use super::layer::{Expected, LayerError, Unpacked, stack, unpack_layer};
-use super::registry::{RegistryClient, RegistryError, Repository};
+use super::registry::{RegistryError, Repository};
 use super::spec::{Configuration, Descriptor, Digest, Manifest, Platform, chain_ids};
 use super::store::{Ingest, NameRecord, Publication, Store, StoreError};
 use super::{Inner, image_record};
@@ -44,6 +45,9 @@ enum PullError {
     Copy(RegistryError),
     #[error("no match for platform in manifest: not found")]
     NoPlatform,
+    /// Another layer failed, and says why.
+    #[error("stopped")]
+    Stopped,
     #[error("{0}")]
     Malformed(String),
     #[error(transparent)]
@@ -58,7 +62,9 @@ impl PullError {
         match self {
             Self::Resolve { source, .. } | Self::Copy(source) => match source {
                 RegistryError::NotFound { .. } => ImageError::NotFound { image, message },
-                RegistryError::Denied { .. } | RegistryError::Token { .. } => ImageError::Unauthorized { image, message },
+                RegistryError::Denied { .. } | RegistryError::Token { .. } => {
+                    ImageError::Unauthorized { image, message }
+                }
                 RegistryError::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
                     ImageError::Unauthorized { image, message }
                 }
@@ -71,14 +77,16 @@ impl PullError {
             Self::Layer(LayerError::Store(error)) | Self::Store(error) => {
                 ImageError::Store { operation: error.operation, message: error.source.to_string() }
             }
-            Self::Malformed(_) | Self::Layer(_) => ImageError::Corrupt { image, message },
+            Self::Malformed(_) | Self::Layer(_) | Self::Stopped => ImageError::Corrupt { image, message },
         }
     }
 }
 
 /// Pulls under way, by image and credentials: who asks for the same waits for the same.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<(String, Option<Auth>), Weak<Flight>>>);
+pub(super) struct Flights(Mutex<HashMap<FlightKey, Weak<Flight>>>);
+
+type FlightKey = (String, Option<Auth>);
 
 /// Ends when nobody waits for it any more.
 #[derive(Debug)]
@@ -243,7 +251,7 @@ impl Pull {
         })
     }
 
-    /// All layers that are not there, side by side. The first failure ends the others.
+    /// All layers that are not there, side by side. The first failure ends the others, and all have ended when this returns.
     async fn transfer(
         &self,
         plan: &Plan,
@@ -258,14 +266,18 @@ impl Pull {
             layers_total: plan.layers.len() as u32,
         });
         let at_once = Semaphore::new(LAYERS_AT_ONCE_MAX);
+        let stop = CancellationToken::new();
         let transfers = plan.layers.iter().zip(&plan.configuration.rootfs.diff_ids).zip(present).enumerate();
         let transfers = transfers.map(|(index, ((layer, diff_id), present))| {
-            let at_once = &at_once;
-            async move {
+            let (at_once, stop) = (&at_once, &stop);
+            let transfer = async move {
                 if *present {
                     return Ok(None);
                 }
                 let _permit = at_once.acquire().await.expect("it is never closed");
+                if stop.is_cancelled() {
+                    return Err(PullError::Stopped);
+                }
                 let directory = ingest.new_layer(index)?;
                 let expected = Expected { blob: Some(layer.digest.clone()), diff_id: diff_id.clone() };
                 let (sender, pieces) = mpsc::channel(PIECES_MAX);
@@ -274,16 +286,37 @@ impl Pull {
                     let _held = held;
                     unpack_layer(Pieces { receiver: pieces, rest: Bytes::new(), ended: false }, &directory, &expected)
                 });
-                let feeding = self.feed(&plan.repository, layer, sender);
+                // When it stops, the sender goes, and with it the unpacking.
+                let feeding = stop.run_until_cancelled(self.feed(&plan.repository, layer, sender));
                 let (fed, unpacked) = tokio::join!(feeding, unpacking);
+                let fed = fed.unwrap_or(Err(PullError::Stopped));
                 // If the transfer failed, the unpacking failed by that.
                 fed?;
                 let unpacked = unpacked??;
                 self.progress.send_modify(|progress| progress.layers_done += 1);
                 Ok::<_, PullError>(Some(unpacked))
+            };
+            async move {
+                let result = transfer.await;
+                if result.is_err() {
+                    stop.cancel();
+                }
+                result
             }
         });
-        futures_util::future::try_join_all(transfers).await
+        let mut unpacked = Vec::with_capacity(plan.layers.len());
+        let mut failure = None;
+        for result in futures_util::future::join_all(transfers).await {
+            match result {
+                Ok(layer) => unpacked.push(layer),
+                Err(error) if failure.is_none() || matches!(failure, Some(PullError::Stopped)) => failure = Some(error),
+                Err(_) => {}
+            }
+        }
+        match failure {
+            None => Ok(unpacked),
+            Some(error) => Err(error),
+        }
     }
 
     /// Hands a layer's bytes over. A transfer that breaks off goes on where it stopped.
@@ -362,7 +395,10 @@ fn check(layers: &[Descriptor], configuration: &Configuration) -> Result<(), Pul
         return Err(PullError::Malformed(what));
     }
     match layers.iter().find(|layer| layer.is_foreign()) {
-        Some(layer) => Err(PullError::Malformed(format!("layer {} is not held by registries ({})", layer.digest, layer.media_type))),
+        Some(layer) => Err(PullError::Malformed(format!(
+            "layer {} is not held by registries ({})",
+            layer.digest, layer.media_type
+        ))),
         None => Ok(()),
     }
 }

@@ -276,13 +276,15 @@ fn is_loopback(host: &str) -> bool {
 
 fn parse_mirror(registry: &str, raw: RawMirror) -> Result<Mirror, RegistriesError> {
     let endpoint = |endpoint: String| {
-        Url::parse(&endpoint).map_err(|reason| RegistriesError::Endpoint { registry: registry.into(), endpoint, reason })
+        Url::parse(&endpoint).map_err(|reason| RegistriesError::Endpoint {
+            registry: registry.into(),
+            endpoint,
+            reason,
+        })
     };
     let rewrite = |(pattern, replacement): (String, String)| match Regex::new(&pattern) {
         Ok(regex) => Ok((regex, replacement)),
-        Err(error) => {
-            Err(RegistriesError::Rewrite { registry: registry.into(), pattern, reason: error.to_string() })
-        }
+        Err(error) => Err(RegistriesError::Rewrite { registry: registry.into(), pattern, reason: error.to_string() }),
     };
     Ok(Mirror {
         endpoints: raw.endpoint.unwrap_or_default().into_iter().map(endpoint).collect::<Result<_, _>>()?,
@@ -295,9 +297,8 @@ fn parse_config(
     raw: RawConfig,
     read: &dyn Fn(&std::path::Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, RegistriesError> {
-    let read = |path: PathBuf| {
-        read(&path).map_err(|source| RegistriesError::File { registry: registry.into(), path, source })
-    };
+    let read =
+        |path: PathBuf| read(&path).map_err(|source| RegistriesError::File { registry: registry.into(), path, source });
     let tls = raw.tls.unwrap_or_default();
     let client = match (tls.cert_file, tls.key_file) {
         (Some(certificate), Some(key)) => {

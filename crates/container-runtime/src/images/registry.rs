@@ -2,7 +2,6 @@
 
 mod challenge;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,7 +52,7 @@ pub(super) struct Fetched {
     pub(super) content_type: String,
 }
 
-/// Speaks to registries. Tokens are kept for as long as the store pulls one image; they are short-lived anyway.
+/// Speaks to registries. A login is kept for the pull of one image.
 #[derive(Debug)]
 pub(super) struct RegistryClient {
     http: Arc<HttpClient>,
@@ -65,10 +64,8 @@ pub(super) struct RegistryClient {
 pub(super) struct Repository {
     http: Arc<HttpClient>,
     endpoint: Endpoint,
-    /// By the challenge's realm, service and scope, the header's value to send.
-    login: Mutex<HashMap<Challenge, HeaderValue>>,
-    /// The last login, sent unasked.
-    current: Mutex<Option<HeaderValue>>,
+    /// The last login, sent unasked from then on.
+    login: Mutex<Option<HeaderValue>>,
 }
 
 impl RegistryClient {
@@ -85,12 +82,8 @@ impl RegistryClient {
         let mut first_error = None;
         for mut endpoint in self.registries.endpoints(reference, auth) {
             loop {
-                let repository = Repository {
-                    http: self.http.clone(),
-                    endpoint: endpoint.clone(),
-                    login: Mutex::default(),
-                    current: Mutex::default(),
-                };
+                let repository =
+                    Repository { http: self.http.clone(), endpoint: endpoint.clone(), login: Mutex::default() };
                 match repository.manifest(reference).await {
                     Ok(fetched) => return Ok((repository, fetched)),
                     Err(RegistryError::Http(HttpError::NotTls { .. })) if endpoint.fall_back_to_http => {
@@ -130,18 +123,14 @@ impl Repository {
         self.fetch_manifest(Some(digest), "", digest.as_str()).await
     }
 
-    async fn fetch_manifest(
-        &self,
-        wanted: Option<&Digest>,
-        tag: &str,
-        what: &str,
-    ) -> Result<Fetched, RegistryError> {
+    async fn fetch_manifest(&self, wanted: Option<&Digest>, tag: &str, what: &str) -> Result<Fetched, RegistryError> {
         let target = self.target(&format!("manifests/{}", wanted.map_or(tag, Digest::as_str)));
         let accept = MANIFEST_TYPES.join(", ") + ", */*";
         let accept = HeaderValue::from_str(&accept).expect("media types are plain text");
         let response = self.get(&target, vec![(ACCEPT, accept)], what).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let content_type = header(CONTENT_TYPE.as_str()).unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
+        let content_type =
+            header(CONTENT_TYPE.as_str()).unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let said = header(CONTENT_DIGEST).and_then(Digest::parse);
         let bytes = read_body(response, MANIFEST_BYTES_MAX).await.map_err(|reason| unread(&target, reason))?;
         let digest = Digest::of(&bytes);
@@ -198,7 +187,7 @@ impl Repository {
         let mut logged_in = false;
         loop {
             let mut headers = headers.clone();
-            let login = self.current.lock().clone();
+            let login = self.login.lock().clone();
             headers.extend(login.clone().map(|login| (AUTHORIZATION, login)));
             let ask = Ask { method: Method::GET, headers, body: Bytes::new() };
             let (response, url) = self.http.send(target, &ask).await?;
@@ -215,7 +204,7 @@ impl Repository {
                         return Err(RegistryError::Denied { reason });
                     }
                     let login = self.log_in(&challenges).await?;
-                    *self.current.lock() = Some(login);
+                    *self.login.lock() = Some(login);
                     logged_in = true;
                 }
                 status => {
@@ -230,38 +219,26 @@ impl Repository {
     }
 
     async fn log_in(&self, challenges: &[Challenge]) -> Result<HeaderValue, RegistryError> {
-        let auth = self.endpoint.auth.as_ref();
-        for challenge in challenges {
-            if let Some(login) = self.login.lock().get(challenge) {
-                return Ok(login.clone());
-            }
-            let login = match (challenge, auth) {
-                (Challenge::Bearer { .. }, Some(Auth::RegistryToken(token))) => secret(&format!("Bearer {}", token.0))?,
-                (Challenge::Bearer { .. }, _) => self.fetch_token(challenge).await?,
-                (Challenge::Basic, Some(Auth::Basic { username, password })) => secret(&basic(username, &password.0))?,
-                (Challenge::Basic, _) => {
-                    let reason = "authorization failed: no basic auth credentials".to_owned();
-                    return Err(RegistryError::Denied { reason });
-                }
-            };
-            self.login.lock().insert(challenge.clone(), login.clone());
-            return Ok(login);
+        let denied = |reason: &str| RegistryError::Denied { reason: reason.to_owned() };
+        let challenge = challenges.first().ok_or_else(|| denied("authorization failed"))?;
+        match (challenge, &self.endpoint.auth) {
+            (Challenge::Bearer { .. }, Some(Auth::RegistryToken(token))) => secret(&format!("Bearer {}", token.0)),
+            (Challenge::Bearer { realm, service, scope }, _) => self.fetch_token(realm, service, scope).await,
+            (Challenge::Basic, Some(Auth::Basic { username, password })) => secret(&basic(username, &password.0)),
+            (Challenge::Basic, _) => Err(denied("authorization failed: no basic auth credentials")),
         }
-        Err(RegistryError::Denied { reason: "authorization failed".to_owned() })
     }
 
     /// The token flow of the distribution specification: by `GET` with user and password or anonymously, by `POST` with an identity token.
-    async fn fetch_token(&self, challenge: &Challenge) -> Result<HeaderValue, RegistryError> {
-        let Challenge::Bearer { realm, service, scope } = challenge else {
-            unreachable!("only bearer challenges ask for tokens")
-        };
-        let scope = match &scope[..] {
+    async fn fetch_token(&self, realm: &str, service: &str, scope: &str) -> Result<HeaderValue, RegistryError> {
+        let scope = match scope {
             "" => format!("repository:{}:pull", self.endpoint.repository),
             scope => scope.to_owned(),
         };
         let auth = self.endpoint.auth.as_ref();
         let kind = if auth.is_some() { "oauth" } else { "anonymous" };
-        let failed = |reason: String| RegistryError::Token { reason: format!("failed to fetch {kind} token: {reason}") };
+        let failed =
+            |reason: String| RegistryError::Token { reason: format!("failed to fetch {kind} token: {reason}") };
         let (base, path) = split_realm(realm).ok_or_else(|| failed(format!("invalid token server {realm:?}")))?;
         let separator = if path.contains('?') { '&' } else { '?' };
         let tls = if base.authority() == self.endpoint.url.authority() {
@@ -274,7 +251,7 @@ impl Repository {
         };
         let mut pairs = Vec::new();
         if !service.is_empty() {
-            pairs.push(("service", service.as_str()));
+            pairs.push(("service", service));
         }
         pairs.extend(scope.split(' ').map(|scope| ("scope", scope)));
         let (target, ask) = match auth {
@@ -282,8 +259,11 @@ impl Repository {
                 let mut fields = vec![("grant_type", "refresh_token"), ("service", service), ("client_id", "skiff")];
                 fields.extend([("scope", scope.as_str()), ("refresh_token", token.0.as_str())]);
                 let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-                let ask =
-                    Ask { method: Method::POST, headers: vec![(CONTENT_TYPE, content_type)], body: form(&fields).into() };
+                let ask = Ask {
+                    method: Method::POST,
+                    headers: vec![(CONTENT_TYPE, content_type)],
+                    body: form(&fields).into(),
+                };
                 (Target { url: base, path, tls }, ask)
             }
             _ => {
@@ -305,7 +285,10 @@ impl Repository {
         let answer: TokenAnswer =
             serde_json::from_slice(&body).map_err(|_| failed("unable to decode token response".into()))?;
         let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty());
-        secret(&format!("Bearer {}", token.ok_or_else(|| failed("authorization server did not include a token in the response".into()))?))
+        secret(&format!(
+            "Bearer {}",
+            token.ok_or_else(|| failed("authorization server did not include a token in the response".into()))?
+        ))
     }
 }
 
@@ -333,8 +316,9 @@ fn basic(username: &str, password: &str) -> String {
 
 /// A header that is not shown in logs.
 fn secret(value: &str) -> Result<HeaderValue, RegistryError> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| RegistryError::Token { reason: "the credentials contain characters that no header can hold".into() })?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| RegistryError::Token {
+        reason: "the credentials contain characters that no header can hold".into(),
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -20,8 +20,10 @@ pub(super) const OCI_MANIFEST: &str = MANIFEST_TYPES[1];
 pub(super) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(super) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Layers that registries don't hold.
-const FOREIGN_LAYERS: [&str; 2] =
-    ["application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
+const FOREIGN_LAYERS: [&str; 2] = [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+];
 
 /// A SHA-256 digest, as `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -136,7 +138,8 @@ impl Platform {
 
     /// The index's manifest that fits best.
     pub(super) fn choose<'a>(&self, manifests: &'a [Descriptor]) -> Option<&'a Descriptor> {
-        let fits = manifests.iter().filter_map(|manifest| Some((self.distance(manifest.platform.as_ref()?)?, manifest)));
+        let fits =
+            manifests.iter().filter_map(|manifest| Some((self.distance(manifest.platform.as_ref()?)?, manifest)));
         let best = fits.min_by_key(|(distance, _)| *distance).map(|(_, manifest)| manifest);
         // Without platforms there is nothing to choose by.
         best.or_else(|| match manifests {

@@ -158,14 +158,18 @@ impl Store {
             match fs::read_to_string(root.join("version")) {
                 Ok(version) if version == VERSION => {}
                 Ok(_) => {
-                    return Err(io::Error::other("it was made by another version; remove it, or use another directory"));
+                    return Err(io::Error::other(
+                        "it was made by another version; remove it, or use another directory",
+                    ));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if let Some(found) = fs::read_dir(&root)?.next().transpose()?
                         && found.file_name() != "lock"
                     {
                         let found = found.file_name().display().to_string();
-                        return Err(io::Error::other(format!("it holds something else ({found}); use another directory")));
+                        return Err(io::Error::other(format!(
+                            "it holds something else ({found}); use another directory"
+                        )));
                     }
                 }
                 Err(error) => return Err(error),
@@ -234,8 +238,10 @@ impl Store {
     }
 
     fn entries(&self, folder: &str) -> Result<Vec<PathBuf>> {
-        let list = || fs::read_dir(self.root.join(folder))?.map(|entry| Ok(entry?.path())).collect();
-        let mut entries: Vec<PathBuf> = list().map_err(failed(format!("list {folder} of the image store")))?;
+        let list = || -> io::Result<Vec<PathBuf>> {
+            fs::read_dir(self.root.join(folder))?.map(|entry| Ok(entry?.path())).collect()
+        };
+        let mut entries = list().map_err(failed(format!("list {folder} of the image store")))?;
         entries.retain(|path| path.extension().is_none_or(|extension| extension != "tmp"));
         entries.sort();
         Ok(entries)
@@ -293,7 +299,8 @@ impl Store {
         for name in &publication.names {
             let previous = read_json::<NameRecord>(&self.name_path(&name.name));
             // A user's image stays the user's when it is pulled again.
-            let pinned = name.pinned || previous.is_some_and(|previous| previous.pinned && previous.image == name.image);
+            let pinned =
+                name.pinned || previous.is_some_and(|previous| previous.pinned && previous.image == name.image);
             write_json(&self.name_path(&name.name), &NameRecord { pinned, ..name.clone() })?;
         }
         Ok(())
@@ -301,8 +308,12 @@ impl Store {
 
     /// Waits until the disk has what was published before, and takes the marks off.
     pub(super) fn sync(&self) -> Result<()> {
-        let marked: Vec<_> =
-            self.entries("layers")?.into_iter().map(|layer| layer.join(UNSYNCED)).filter(|mark| mark.exists()).collect();
+        let marked: Vec<_> = self
+            .entries("layers")?
+            .into_iter()
+            .map(|layer| layer.join(UNSYNCED))
+            .filter(|mark| mark.exists())
+            .collect();
         let sync = || Ok(rustix::fs::syncfs(File::open(&self.root)?)?);
         sync().map_err(failed("write the image store to disk"))?;
         for mark in marked {
@@ -374,7 +385,8 @@ impl Store {
     pub(super) fn remove_names(&self, id: &Digest, names: &[String]) -> Result<Removed> {
         {
             let _lock = self.lock()?;
-            let remaining = self.names()?.into_iter().filter(|name| name.image == *id && !names.contains(&name.name)).count();
+            let remaining =
+                self.names()?.into_iter().filter(|name| name.image == *id && !names.contains(&name.name)).count();
             if remaining == 0
                 && let Some((holder, _)) = self.holders()?.into_iter().find(|(_, held)| held == id)
             {

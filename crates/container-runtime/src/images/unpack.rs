@@ -312,7 +312,8 @@ impl Unpacker {
                     FileType::Fifo => 0,
                     _ => rustix::fs::makedev(number(header.device_major()), number(header.device_minor())),
                 };
-                rustix::fs::mknodat(&directory, name, file_type, attributes.mode, device).map_err(disk("create", &path))?;
+                rustix::fs::mknodat(&directory, name, file_type, attributes.mode, device)
+                    .map_err(disk("create", &path))?;
                 apply_to_name(directory.as_fd(), name, &path, &attributes)?;
                 // Not a link, so this does not follow one.
                 rustix::fs::chmodat(&directory, name, attributes.mode, AtFlags::empty())
@@ -342,10 +343,8 @@ impl Unpacker {
                 tree::set_opaque(&own, path)
             }
             Ok(_) => Ok(()),
-            Err(Errno::NOENT) => {
-                rustix::fs::mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0)
-                    .map_err(disk("create a whiteout of", path))
-            }
+            Err(Errno::NOENT) => rustix::fs::mknodat(directory, name, FileType::CharacterDevice, Mode::empty(), 0)
+                .map_err(disk("create a whiteout of", path)),
             Err(error) => Err(disk("look at", path)(error)),
         }
     }
@@ -376,4 +375,4 @@ fn apply_to_name(directory: BorrowedFd<'_>, name: &[u8], path: &[u8], attributes
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -49,13 +49,8 @@ pub(super) struct ResolverConfig {
 impl ResolverConfig {
     /// `resolv.conf(5)`, with its defaults and limits.
     pub(super) fn parse(text: &str) -> Self {
-        let mut config = Self {
-            servers: Vec::new(),
-            search: Vec::new(),
-            ndots: 1,
-            timeout: Duration::from_secs(5),
-            attempts: 2,
-        };
+        let mut config =
+            Self { servers: Vec::new(), search: Vec::new(), ndots: 1, timeout: Duration::from_secs(5), attempts: 2 };
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
             let mut words = line.split_whitespace();
             match words.next() {
@@ -106,10 +101,8 @@ pub(super) async fn lookup(sockets: &dyn Sockets, config: &ResolverConfig, host:
     let mut unanswered = None;
     for candidate in config.candidates(host) {
         let Ok(name) = Name::from_ascii(&candidate) else { return Err(format!("lookup {host}: no such host")) };
-        let (v4, v6) = tokio::join!(
-            ask(sockets, config, &name, RecordType::A),
-            ask(sockets, config, &name, RecordType::AAAA)
-        );
+        let (v4, v6) =
+            tokio::join!(ask(sockets, config, &name, RecordType::A), ask(sockets, config, &name, RecordType::AAAA));
         let mut addresses = Vec::new();
         for answer in [v4, v6] {
             match answer {

@@ -14,12 +14,22 @@ use super::{Dial, LocalSockets, Sockets, TcpDial};
 
 #[test]
 fn hosts_and_resolv_conf_are_read_as_the_c_library_does() {
-    let hosts = Hosts::parse("# comment\n127.0.0.1 localhost LocalHost.localdomain # more\n::1 localhost\nbad name\n10.0.0.1 a\n");
-    assert_eq!(hosts.find("LOCALHOST."), ["127.0.0.1".parse::<IpAddr>().expect("valid"), "::1".parse().expect("valid")]);
+    let hosts = Hosts::parse(
+        "# comment\n127.0.0.1 localhost LocalHost.localdomain # more\n::1 localhost\nbad name\n10.0.0.1 a\n",
+    );
+    assert_eq!(
+        hosts.find("LOCALHOST."),
+        ["127.0.0.1".parse::<IpAddr>().expect("valid"), "::1".parse().expect("valid")]
+    );
     assert_eq!(hosts.find("name"), Vec::<IpAddr>::new());
 
-    let config = ResolverConfig::parse("; x\nnameserver 10.0.0.1\nnameserver fe80::1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch a.b c.\noptions ndots:2 timeout:0 attempts:9 rotate\n");
-    assert_eq!(config.servers, ["10.0.0.1:53", "[fe80::1]:53", "10.0.0.2:53"].map(|s| s.parse::<SocketAddr>().expect("valid")));
+    let config = ResolverConfig::parse(
+        "; x\nnameserver 10.0.0.1\nnameserver fe80::1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nsearch a.b c.\noptions ndots:2 timeout:0 attempts:9 rotate\n",
+    );
+    assert_eq!(
+        config.servers,
+        ["10.0.0.1:53", "[fe80::1]:53", "10.0.0.2:53"].map(|s| s.parse::<SocketAddr>().expect("valid"))
+    );
     assert_eq!((config.ndots, config.timeout, config.attempts), (2, Duration::from_secs(1), 5));
     assert_eq!(config.search, ["a.b", "c."]);
     assert_eq!(ResolverConfig::parse("").servers, ["127.0.0.1:53".parse::<SocketAddr>().expect("valid")]);

@@ -48,7 +48,13 @@ fn show(registries: &Registries, image: &str, auth: Option<Auth>) -> Vec<String>
             _ => "",
         };
         let namespace = endpoint.namespace.as_deref().unwrap_or("-");
-        format!("{}://{}{}/{} ns {namespace} auth {auth}{tls}", url.scheme(), url.authority(), url.path, endpoint.repository)
+        format!(
+            "{}://{}{}/{} ns {namespace} auth {auth}{tls}",
+            url.scheme(),
+            url.authority(),
+            url.path,
+            endpoint.repository
+        )
     };
     endpoints.iter().map(show).collect()
 }
@@ -97,13 +103,23 @@ fn loopback_is_plain() {
 #[test]
 fn what_is_wrong_is_named() {
     for (yaml, expected) in [
-        ("mirrors: {a: {endpoint: [\"ftp://b\"]}}", r#"mirror "a": invalid endpoint "ftp://b": the scheme is neither http nor https"#),
-        ("mirrors: {a: {endpoint: [\"http://b:x\"]}}", r#"mirror "a": invalid endpoint "http://b:x": the port is no number"#),
+        (
+            "mirrors: {a: {endpoint: [\"ftp://b\"]}}",
+            r#"mirror "a": invalid endpoint "ftp://b": the scheme is neither http nor https"#,
+        ),
+        (
+            "mirrors: {a: {endpoint: [\"http://b:x\"]}}",
+            r#"mirror "a": invalid endpoint "http://b:x": the port is no number"#,
+        ),
         ("configs: {a: {tls: {ca_file: /missing}}}", r#"registry "a": failed to read "/missing": entity not found"#),
     ] {
         assert_eq!(parse(yaml).expect_err("wrong"), expected);
     }
-    assert!(parse("mirrors: {a: {rewrite: {\"(\": b}}}").expect_err("wrong").starts_with(r#"mirror "a": invalid rewrite "(": "#));
+    assert!(
+        parse("mirrors: {a: {rewrite: {\"(\": b}}}")
+            .expect_err("wrong")
+            .starts_with(r#"mirror "a": invalid rewrite "(": "#)
+    );
     assert!(parse("mirrors: [").expect_err("wrong").starts_with("failed to read the registry configuration: "));
     assert!(parse("").is_ok() && parse("mirrors:\n").is_ok());
 }

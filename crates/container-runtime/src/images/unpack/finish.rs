@@ -40,7 +40,7 @@ impl Draft {
             finisher.adopt(&path)?;
         }
         for (path, times) in self.times.iter().rev() {
-            match rustix::fs::utimensat(CWD, &finisher.at(path), times, AtFlags::SYMLINK_NOFOLLOW) {
+            match rustix::fs::utimensat(CWD, finisher.at(path), times, AtFlags::SYMLINK_NOFOLLOW) {
                 // It was replaced by a later entry, or lies elsewhere now.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(error) => return Err(disk("set the time of", path)(error)),
@@ -172,7 +172,10 @@ impl Finisher<'_> {
             None => None,
         };
         let Some(found) = found else {
-            return Err(UnpackError::entry(path, format!("a hard link to {}, which does not exist", super::text(target))));
+            return Err(UnpackError::entry(
+                path,
+                format!("a hard link to {}, which does not exist", super::text(target)),
+            ));
         };
         // The link's own directory may have moved meanwhile.
         let (parent, name) = split(path);

@@ -26,8 +26,10 @@ pub(super) struct Tree {
 impl Tree {
     pub(super) fn open(root: &Path) -> Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty()).map_err(disk("open", root.as_os_str().as_encoded_bytes()))?;
-        rustix::fs::fchmod(&root, Mode::from_raw_mode(IMPLICIT_MODE)).map_err(disk("change the permissions of", b"/"))?;
+        let root =
+            rustix::fs::open(root, flags, Mode::empty()).map_err(disk("open", root.as_os_str().as_encoded_bytes()))?;
+        rustix::fs::fchmod(&root, Mode::from_raw_mode(IMPLICIT_MODE))
+            .map_err(disk("change the permissions of", b"/"))?;
         // The root, too, is described by an entry or takes the attributes of the one below.
         Ok(Self { root, implicit: BTreeSet::from([Vec::new()]), cache: None })
     }
@@ -102,7 +104,9 @@ impl Tree {
                         }
                         _ if !make => return Ok(None),
                         _ if is_whiteout(&stat) => self.make_directory(directory.as_fd(), &here, &name)?,
-                        _ => return Err(UnpackError::entry(path, format!("{} is not a directory", super::text(&here)))),
+                        _ => {
+                            return Err(UnpackError::entry(path, format!("{} is not a directory", super::text(&here))));
+                        }
                     }
                 }
                 Err(error) => return Err(disk("open", &here)(error)),
@@ -171,7 +175,7 @@ impl Tree {
 
 /// The components of a path; `..` stays one.
 pub(super) fn components(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    path.split(|byte| *byte == b'/').filter(|part| !matches!(part, b"" | b".")).map(<[u8]>::to_vec)
+    path.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")).map(<[u8]>::to_vec)
 }
 
 pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {

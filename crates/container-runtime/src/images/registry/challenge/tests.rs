@@ -10,7 +10,10 @@ fn challenges_are_read_in_all_their_spellings() {
         scope: scope.into(),
     };
     let cases = [
-        (r#"Bearer realm="https://a/t",service="s",scope="repository:a,b:pull""#, vec![bearer("https://a/t", "s", "repository:a,b:pull")]),
+        (
+            r#"Bearer realm="https://a/t",service="s",scope="repository:a,b:pull""#,
+            vec![bearer("https://a/t", "s", "repository:a,b:pull")],
+        ),
         (r#"bearer realm="a\"b" , service=s , error=x"#, vec![bearer("a\"b", "s", "")]),
         ("Basic realm=\"x\"", vec![Challenge::Basic]),
         ("BASIC", vec![Challenge::Basic]),
@@ -23,5 +26,8 @@ fn challenges_are_read_in_all_their_spellings() {
     }
     let both = [HeaderValue::from_static("Basic"), HeaderValue::from_static("Bearer realm=r")];
     assert_eq!(parse(&both), [bearer("r", "", ""), Challenge::Basic]);
-    assert_eq!(query(&[("scope", "repository:a/b:pull"), ("x", "é &")]), "scope=repository%3Aa%2Fb%3Apull&x=%C3%A9%20%26");
+    assert_eq!(
+        query(&[("scope", "repository:a/b:pull"), ("x", "é &")]),
+        "scope=repository%3Aa%2Fb%3Apull&x=%C3%A9%20%26"
+    );
 }
