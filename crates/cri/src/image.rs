@@ -128,7 +128,7 @@ pub struct FilesystemUsage {
 }
 
 /// An image call failed. The variant decides the reason that the kubelet shows.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ImageError {
     /// `InvalidImageName`.
     #[error("couldn't parse image name {image:?}: {message}")]
