@@ -12,6 +12,7 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["codegen", "openapi", reference] => codegen::openapi::generate(Path::new(reference), &repository()),
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
+        ["codegen", "columns", reference] => codegen::columns::generate(Path::new(reference), &repository()),
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
         _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen {{openapi,resources,schemas}} REFERENCE_DIR"),
     }

@@ -5,7 +5,7 @@ const DNS_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case a
 const DNS_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const DNS1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED_NAME: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const QUALIFIED_NAME_WHOLE: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+const QUALIFIED_NAME_WHOLE: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 /// Longest DNS label, label name and label value, in bytes.
@@ -15,6 +15,11 @@ pub const SUBDOMAIN_MAX: usize = 253;
 
 fn too_long(max: usize) -> String {
     format!("must be no more than {max} bytes")
+}
+
+/// Names, unlike labels, are measured in characters by upstream's sentences.
+fn too_long_name(max: usize) -> String {
+    format!("must be no more than {max} characters")
 }
 
 fn lower_alnum(b: u8) -> bool {
@@ -39,10 +44,11 @@ fn is_qualified(text: &str) -> bool {
 pub fn dns_label(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > LABEL_MAX {
-        faults.push(too_long(LABEL_MAX));
+        faults.push(too_long_name(LABEL_MAX));
     }
     if !is_label(text) {
-        faults.push(DNS_LABEL.to_owned());
+        let dotted = text.split('.').all(is_label);
+        faults.push(if dotted { "must not contain dots".to_owned() } else { DNS_LABEL.to_owned() });
     }
     faults
 }
@@ -51,7 +57,7 @@ pub fn dns_label(text: &str) -> Vec<String> {
 pub fn dns_subdomain(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > SUBDOMAIN_MAX {
-        faults.push(too_long(SUBDOMAIN_MAX));
+        faults.push(too_long_name(SUBDOMAIN_MAX));
     }
     if !text.split('.').all(is_label) {
         faults.push(DNS_SUBDOMAIN.to_owned());
@@ -63,7 +69,7 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
 pub fn dns1035_label(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > LABEL_MAX {
-        faults.push(too_long(LABEL_MAX));
+        faults.push(too_long_name(LABEL_MAX));
     }
     if !is_label(text) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
         faults.push(DNS1035_LABEL.to_owned());
@@ -84,7 +90,12 @@ pub fn qualified_name(text: &str) -> Vec<String> {
         if prefix.is_empty() {
             faults.push("prefix part must be non-empty".to_owned());
         } else {
-            faults.extend(dns_subdomain(prefix).into_iter().map(|f| format!("prefix part {f}")));
+            if prefix.len() > SUBDOMAIN_MAX {
+                faults.push(format!("prefix part {}", too_long(SUBDOMAIN_MAX)));
+            }
+            if !prefix.split('.').all(is_label) {
+                faults.push(format!("prefix part {DNS_SUBDOMAIN}"));
+            }
         }
     }
     if name.is_empty() {

@@ -1,1 +1,22 @@
-//! Being written.
+//! The rules of each kind: defaults, what is set and reset on writes, validation, selectable fields, rows of Tables
+//! (upstream's *strategies*, `pkg/registry/*/strategy.go`, `pkg/apis/*/validation`, `pkg/printers`). Pure: no IO.
+//!
+//! One file a kind under `kinds`, none for a kind without rules: those get what their resource and schema say. The
+//! golden files beside `src` are what upstream's own code makes of the objects there (`xtask/golden/rules`).
+
+mod check;
+mod columns;
+mod defaults;
+mod kinds;
+pub mod metadata;
+pub mod pods;
+mod print;
+mod rules;
+pub mod services;
+mod value;
+
+pub use columns::{Column, columns};
+pub use rules::strategy;
+
+#[cfg(test)]
+mod golden;

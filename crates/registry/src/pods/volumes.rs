@@ -1,0 +1,286 @@
+//! Faults of volumes.
+
+use apimachinery::names::dns_label;
+use apimachinery::{FieldError, FieldPath};
+use serde_json::Value;
+
+use super::containers::{FILE_FIELDS, field_ref, resource_field_ref};
+use crate::check::{Seen, invalid_each, one_of};
+use crate::value::{has, int, list, quantity, text};
+
+pub(super) fn validate(path: &FieldPath, volumes: &[Value]) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut names = Seen::default();
+    for (at, volume) in volumes.iter().enumerate() {
+        let here = path.index(at);
+        let name = text(volume, "name");
+        faults.extend(source(&here, volume));
+        if name.is_empty() {
+            faults.push(FieldError::required(&here.child("name"), ""));
+        } else {
+            let wrong = dns_label(name);
+            if wrong.is_empty() {
+                faults.extend(names.check(&here.child("name"), name));
+            } else {
+                faults.extend(invalid_each(&here.child("name"), name, wrong));
+            }
+        }
+    }
+    faults
+}
+
+/// A path below something: relative and without steps back.
+pub(super) fn descending_path(path: &FieldPath, target: &str) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if target.starts_with('/') {
+        faults.push(FieldError::invalid(path, target, "must be a relative path"));
+    }
+    faults.extend(no_steps_back(path, target));
+    faults
+}
+
+fn no_steps_back(path: &FieldPath, target: &str) -> Vec<FieldError> {
+    if target.split('/').any(|part| part == "..") {
+        return vec![FieldError::invalid(path, target, "must not contain '..'")];
+    }
+    Vec::new()
+}
+
+/// A path below something that does not start with `..`.
+fn unreserved_path(path: &FieldPath, target: &str) -> Vec<FieldError> {
+    let mut faults = descending_path(path, target);
+    if target.starts_with("..") && !target.starts_with("../") {
+        faults.push(FieldError::invalid(path, target, "must not start with '..'"));
+    }
+    faults
+}
+
+/// The order in which upstream looks at sources: the first one counts, others are too many.
+const SOURCES: [&str; 30] = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+];
+
+fn source(path: &FieldPath, volume: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut found = false;
+    for key in SOURCES.into_iter().filter(|key| has(volume, key)) {
+        let here = path.child(key);
+        if found {
+            faults.push(FieldError::forbidden(&here, "may not specify more than 1 volume type"));
+            continue;
+        }
+        found = true;
+        faults.extend(source_fields(&here, key, &volume[key]));
+    }
+    if !found {
+        faults.push(FieldError::required(path, "must specify a volume type"));
+    }
+    faults
+}
+
+fn required(path: &FieldPath, source: &Value, key: &str) -> Vec<FieldError> {
+    if text(source, key).is_empty() { vec![FieldError::required(&path.child(key), "")] } else { Vec::new() }
+}
+
+fn source_fields(path: &FieldPath, key: &str, source: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    match key {
+        "emptyDir" => {
+            if quantity(source, "sizeLimit").is_some_and(|q| q.signum() < 0) {
+                let detail = "SizeLimit field must be a valid resource quantity";
+                faults.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
+            }
+        }
+        "hostPath" => {
+            let target = text(source, "path");
+            if target.is_empty() {
+                return vec![FieldError::required(&path.child("path"), "")];
+            }
+            faults.extend(no_steps_back(&path.child("path"), target));
+            let kinds =
+                ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+            faults.extend(one_of(&path.child("type"), text(source, "type"), &kinds));
+        }
+        "secret" => {
+            faults.extend(required(path, source, "secretName"));
+            faults.extend(mode_and_items(path, source));
+        }
+        "configMap" => {
+            faults.extend(required(path, source, "name"));
+            faults.extend(mode_and_items(path, source));
+        }
+        "nfs" => {
+            faults.extend(required(path, source, "server"));
+            let target = text(source, "path");
+            if target.is_empty() {
+                faults.push(FieldError::required(&path.child("path"), ""));
+            } else if !target.starts_with('/') {
+                faults.push(FieldError::invalid(&path.child("path"), target, "must be an absolute path"));
+            }
+        }
+        "persistentVolumeClaim" => faults.extend(required(path, source, "claimName")),
+        "downwardAPI" => {
+            faults.extend(mode(path, source, "defaultMode"));
+            for file in list(source, "items") {
+                faults.extend(downward_file(path, file));
+            }
+        }
+        "projected" => {
+            faults.extend(mode(path, source, "defaultMode"));
+            faults.extend(projections(path, source));
+        }
+        "csi" => faults.extend(required(path, source, "driver")),
+        "ephemeral" => {
+            if !has(source, "volumeClaimTemplate") {
+                faults.push(FieldError::required(&path.child("volumeClaimTemplate"), ""));
+            }
+        }
+        "image" => {
+            faults.extend(required(path, source, "reference"));
+            let policy = text(source, "pullPolicy");
+            faults.extend(one_of(&path.child("pullPolicy"), policy, &["Always", "IfNotPresent", "Never"]));
+        }
+        _ => {}
+    }
+    faults
+}
+
+fn mode(path: &FieldPath, source: &Value, key: &str) -> Vec<FieldError> {
+    match int(source, key) {
+        Some(bits) if !(0..=0o777).contains(&bits) => {
+            let detail = "must be a number between 0 and 0777 (octal), both inclusive";
+            vec![FieldError::invalid(&path.child(key), bits, detail)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn mode_and_items(path: &FieldPath, source: &Value) -> Vec<FieldError> {
+    let mut faults = mode(path, source, "defaultMode");
+    for (at, item) in list(source, "items").iter().enumerate() {
+        faults.extend(key_to_path(&path.child("items").index(at), item));
+    }
+    faults
+}
+
+fn key_to_path(path: &FieldPath, item: &Value) -> Vec<FieldError> {
+    let mut faults = required(path, item, "key");
+    let target = text(item, "path");
+    if target.is_empty() {
+        faults.push(FieldError::required(&path.child("path"), ""));
+    } else {
+        faults.extend(unreserved_path(&path.child("path"), target));
+    }
+    faults.extend(mode(path, item, "mode"));
+    faults
+}
+
+fn downward_file(path: &FieldPath, file: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let target = text(file, "path");
+    if target.is_empty() {
+        faults.push(FieldError::required(&path.child("path"), ""));
+    } else {
+        faults.extend(unreserved_path(&path.child("path"), target));
+    }
+    match (has(file, "fieldRef"), has(file, "resourceFieldRef")) {
+        (true, both) => {
+            faults.extend(field_ref(&path.child("fieldRef"), &file["fieldRef"], &FILE_FIELDS));
+            if both {
+                let detail = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                faults.push(FieldError::invalid(path, "resource", detail));
+            }
+        }
+        (false, true) => {
+            faults.extend(resource_field_ref(&path.child("resourceFieldRef"), &file["resourceFieldRef"], true));
+        }
+        (false, false) => {
+            faults.push(FieldError::required(path, "one of fieldRef and resourceFieldRef is required"));
+        }
+    }
+    faults.extend(mode(path, file, "mode"));
+    faults
+}
+
+fn projections(path: &FieldPath, projected: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    for (at, source) in list(projected, "sources").iter().enumerate() {
+        let here = path.child("sources").index(at);
+        for key in ["secret", "configMap"] {
+            if has(source, key) {
+                faults.extend(required(&here.child(key), &source[key], "name"));
+                for (nth, item) in list(&source[key], "items").iter().enumerate() {
+                    faults.extend(key_to_path(&here.child(key).child("items").index(nth), item));
+                }
+            }
+        }
+        for file in list(&source["downwardAPI"], "items") {
+            faults.extend(downward_file(&here.child("downwardAPI"), file));
+        }
+        let token = &source["serviceAccountToken"];
+        if !token.is_null() {
+            faults.extend(token_projection(path, &here.child("serviceAccountToken"), token));
+        }
+        if entries_count(source) > 1 {
+            faults.push(FieldError::forbidden(&here, "may not specify more than 1 volume type per source"));
+        }
+    }
+    faults
+}
+
+fn entries_count(source: &Value) -> usize {
+    source.as_object().map_or(0, |o| o.values().filter(|v| !v.is_null()).count())
+}
+
+fn token_projection(volume: &FieldPath, path: &FieldPath, token: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let seconds = path.child("expirationSeconds");
+    match int(token, "expirationSeconds") {
+        None => faults.push(FieldError::required(&seconds, "")),
+        Some(n) if n < 600 => {
+            faults.push(FieldError::invalid(&seconds, n, "may not specify a duration less than 10 minutes"));
+        }
+        Some(n) if n > 1 << 32 => {
+            faults.push(FieldError::invalid(&seconds, n, "may not specify a duration larger than 2^32 seconds"));
+        }
+        Some(_) => {}
+    }
+    let target = text(token, "path");
+    // Upstream shows the volume's path here.
+    let here = volume.child("path");
+    if target.is_empty() {
+        faults.push(FieldError::required(&here, ""));
+    } else {
+        faults.extend(unreserved_path(&here, target));
+    }
+    faults
+}
