@@ -114,16 +114,23 @@ impl Cgroup {
 
     /// Sets limits; what is none stays as it is.
     pub(crate) fn apply(&self, resources: &LinuxContainerResources) -> Result<(), CgroupError> {
+        let mut refused = vec![];
         for write_to in limits::plan(resources, &|controller| self.hierarchies.is_unified(controller)) {
             if let Some(directory) = self.directory_of(write_to.controller) {
                 let path = directory.join(&write_to.file);
                 if write_to.optional && !path.exists() {
                     continue;
                 }
-                write(path, &write_to.value)?;
+                match write(path.clone(), &write_to.value) {
+                    // v1 wants memory below memory and swap at any time: which of the two goes first depends on the direction.
+                    Err(CgroupError::Write { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => {
+                        refused.push((path, write_to.value));
+                    }
+                    other => other?,
+                }
             }
         }
-        Ok(())
+        refused.into_iter().try_for_each(|(path, value)| write(path, &value))
     }
 
     /// On v2 the kernel kills all processes of a container that runs out of memory, not just one (upstream's default).

@@ -80,6 +80,7 @@ fn init() -> io::Result<()> {
     route.add_address(loopback, &node_ip).map_err(io::Error::other)?;
     fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
     let socket: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
     serve_for(UnixStream::from(socket), "testbed")
 }
 

@@ -11,7 +11,7 @@ use cni::Cidr;
 use cni::nftables::NftSocket;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{WaitOptions, wait};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::time::Instant;
 
@@ -164,7 +164,7 @@ impl Init {
     /// Reaps whatever ended, also orphans; returns the ids.
     fn reap(&mut self) -> Vec<i32> {
         let mut ended = vec![];
-        while let Ok(Some((pid, _))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
             ended.push(pid.as_raw_nonzero().get());
         }
         self.supervisors.retain(|_, pid| !ended.contains(pid));

@@ -180,7 +180,8 @@ fn become_init(config: &NodeConfig, mut init: Init, isolation: Isolation, daemon
 fn streams(log_path: &Path) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::thread::set_name(c"node-init")?;
-    fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ)?;
+    // A host that does not let its root do this has to do without.
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     if let Some(directory) = log_path.parent() {
         fs::create_dir_all(directory)?;
     }

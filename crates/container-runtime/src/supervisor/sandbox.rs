@@ -163,7 +163,7 @@ fn start_pod_init() -> io::Result<(OwnedFd, i32)> {
                 let mut polled = [rustix::event::PollFd::new(&signals, rustix::event::PollFlags::IN)];
                 let _ = rustix::event::poll(&mut polled, None);
                 pending_signals(signals.as_fd());
-                while let Ok(Some(_)) = rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG) {}
+                while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
             }
         }
     }

@@ -20,7 +20,7 @@ use cri::{
 
 pub(crate) const TESTBED: &str = env!("CARGO_BIN_EXE_runtime-testbed");
 /// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -37,7 +37,7 @@ struct OneImage {
 
 #[async_trait]
 impl RootfsProvider for OneImage {
-    async fn rootfs(&self, image: &str) -> Result<Option<Rootfs>, ImageError> {
+    async fn hold(&self, image: &str, _: &str) -> Result<Option<Rootfs>, ImageError> {
         let config = ImageConfig {
             entrypoint: vec!["/testbed".into()],
             env: vec!["PATH=/bin".into()],
@@ -51,6 +51,14 @@ impl RootfsProvider for OneImage {
             config,
         });
         Ok(found)
+    }
+
+    async fn release(&self, _: &str) -> Result<(), ImageError> {
+        Ok(())
+    }
+
+    async fn retain(&self, _: &[String]) -> Result<(), ImageError> {
+        Ok(())
     }
 }
 
@@ -198,7 +206,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Also after a failed test.
+        // Also after a failed test: supervisors outlive their init on purpose.
+        let init = self.init.id();
+        let children = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap_or_default();
+        for pid in children.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
         let _ = self.init.kill();
         let _ = self.init.wait();
         for pid in processes_in(&self.cgroup) {
