@@ -112,6 +112,25 @@ fn selector_requirement(path: &FieldPath, expression: &Value) -> Vec<FieldError>
     faults
 }
 
+/// A `LabelSelector` as upstream prints it in a fault: in the order of Go's fields.
+pub(crate) fn selector_text(selector: &Value) -> crate::metadata::Raw {
+    let mut parts = Vec::new();
+    if let Some(labels) = selector["matchLabels"].as_object() {
+        parts.push(format!("\"matchLabels\":{}", Value::Object(labels.clone())));
+    }
+    let expressions: Vec<String> = list(selector, "matchExpressions")
+        .iter()
+        .map(|e| {
+            let values = if e["values"].is_array() { format!(",\"values\":{}", e["values"]) } else { String::new() };
+            format!("{{\"key\":{},\"operator\":{}{values}}}", e["key"], e["operator"])
+        })
+        .collect();
+    if !expressions.is_empty() {
+        parts.push(format!("\"matchExpressions\":[{}]", expressions.join(",")));
+    }
+    crate::metadata::Raw(if selector.is_null() { "null".to_owned() } else { format!("{{{}}}", parts.join(",")) })
+}
+
 /// Values that occur twice; each later one is a fault.
 #[derive(Default)]
 pub(crate) struct Seen(std::collections::HashSet<String>);

@@ -65,10 +65,9 @@ pub(crate) fn rules(group: &str, _version: &str, kind: &str) -> &'static Rules {
         ("networking.k8s.io", "IngressClass") => &networking::INGRESS_CLASS,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NETWORK_POLICY,
         ("node.k8s.io", "RuntimeClass") => &runtime_class::RULES,
-        (
-            "admissionregistration.k8s.io",
-            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
-        ) => &OF_WEBHOOKS,
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            &OF_WEBHOOKS
+        }
         ("admissionregistration.k8s.io", _)
         | ("flowcontrol.apiserver.k8s.io", _)
         | ("apiextensions.k8s.io", _)

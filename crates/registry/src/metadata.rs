@@ -11,7 +11,11 @@ pub const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
 /// All faults of the metadata of a new object. `name_faults` tells what is wrong with a name
 /// ([`apimachinery::Strategy::validate_name`]).
-pub fn validate(metadata: &Value, namespaced: bool, name_faults: &dyn Fn(&str, bool) -> Vec<String>) -> Vec<FieldError> {
+pub fn validate(
+    metadata: &Value,
+    namespaced: bool,
+    name_faults: &dyn Fn(&str, bool) -> Vec<String>,
+) -> Vec<FieldError> {
     validate_at(&FieldPath::new("metadata"), metadata, namespaced, name_faults)
 }
 
@@ -44,7 +48,7 @@ pub(crate) fn validate_at(
     faults.extend(labels(&path.child("labels"), &metadata["labels"]));
     faults.extend(annotations_of(&path.child("annotations"), metadata));
     faults.extend(owner_references(&path.child("ownerReferences"), metadata));
-    faults.extend(finalizers(&path.child("finalizers"), metadata));
+    faults.extend(finalizers(metadata));
     faults
 }
 
@@ -53,8 +57,11 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("metadata");
     let mut faults = Vec::new();
     if has(old, "deletionTimestamp") {
-        let mut extra: Vec<&str> =
-            list(new, "finalizers").iter().filter(|f| !list(old, "finalizers").contains(f)).filter_map(Value::as_str).collect();
+        let mut extra: Vec<&str> = list(new, "finalizers")
+            .iter()
+            .filter(|f| !list(old, "finalizers").contains(f))
+            .filter_map(Value::as_str)
+            .collect();
         extra.sort_unstable();
         if !extra.is_empty() {
             let all: Vec<String> = extra.iter().map(|f| format!("{f:?}")).collect();
@@ -179,7 +186,9 @@ impl apimachinery::field::Printed for Raw {
     }
 }
 
-fn finalizers(path: &FieldPath, metadata: &Value) -> Vec<FieldError> {
+/// Faults of the finalizers.
+pub(crate) fn finalizers(metadata: &Value) -> Vec<FieldError> {
+    let path = &FieldPath::new("metadata").child("finalizers");
     let mut faults = Vec::new();
     let all: Vec<&str> = list(metadata, "finalizers").iter().filter_map(Value::as_str).collect();
     for (at, name) in all.iter().enumerate() {

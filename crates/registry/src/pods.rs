@@ -32,7 +32,7 @@ enum Place {
 pub(crate) static RULES: Rules = Rules {
     name: subdomain,
     generation: Generation::Of("spec"),
-    prepare_create: |o, _| prepare::create(o),
+    prepare_create: |o, context| prepare::create(o, context),
     prepare_update: |new, old, context| match context.subresource {
         Subresource::None => prepare::update(new, old),
         Subresource::Status => prepare::status(new, old),

@@ -96,17 +96,14 @@ impl std::fmt::Debug for Bound {
 impl Bound {
     fn new(resource: &Resource) -> Self {
         let rules = kinds::rules(resource.group, resource.version, resource.kind);
-        Self {
-            rules,
-            ty: api::schemas().find(resource.schema),
-            has_status: resource.subresource("status").is_some(),
-        }
+        Self { rules, ty: api::schemas().find(resource.schema), has_status: resource.subresource("status").is_some() }
     }
 
-    /// Brings the object into the form that upstream would print. A value that does not fit its type was refused when
-    /// the request was decoded, so what is left to report here is nothing.
+    /// Brings the object into the form in which upstream would read it back: with defaults, printed as Go does. A
+    /// value that does not fit its type was refused when the request was decoded, so nothing is left to report here.
     fn canonicalize(&self, object: &mut Value) {
         if let Some(ty) = self.ty {
+            defaults::apply(object, ty);
             let _ = api::schemas().decode_fix(object, ty);
         }
     }
@@ -115,19 +112,15 @@ impl Bound {
 /// The strategy of a resource. Resources that are not built in get one without rules.
 pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
     type Key = (&'static str, &'static str, &'static str);
-    static ALL: LazyLock<HashMap<Key, Bound>> = LazyLock::new(|| {
-        api::RESOURCES.iter().map(|r| ((r.group, r.version, r.plural), Bound::new(r))).collect()
-    });
+    static ALL: LazyLock<HashMap<Key, Bound>> =
+        LazyLock::new(|| api::RESOURCES.iter().map(|r| ((r.group, r.version, r.plural), Bound::new(r))).collect());
     static CUSTOM: Bound = Bound { rules: &Rules::NONE, ty: None, has_status: true };
     ALL.get(&(resource.group, resource.version, resource.plural)).unwrap_or(&CUSTOM)
 }
 
 impl Strategy for Bound {
     fn default(&self, object: &mut Value) {
-        if let Some(ty) = self.ty {
-            defaults::apply(object, ty);
-            self.canonicalize(object);
-        }
+        self.canonicalize(object);
     }
 
     fn prepare_for_create(&self, object: &mut Value, context: &WriteContext<'_>) {

@@ -150,6 +150,9 @@ func main() {
 	capabilities.Setup(true, 0)
 	corpus, output := os.Args[1], os.Args[2]
 	run := func(name string, each func(doc map[string]any) map[string]any) {
+		// Ages are printed in whole seconds: start when one begins.
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		now = time.Now()
 		var results []map[string]any
 		for _, doc := range documents(filepath.Join(corpus, name+".yaml")) {
 			results = append(results, each(doc))

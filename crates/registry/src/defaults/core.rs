@@ -11,6 +11,7 @@ pub(super) static RULES: &[(&str, Rule)] = &[
     ("core.v1.Container", container),
     ("core.v1.DownwardAPIVolumeSource", |o| default_absent(o, "defaultMode", 0o644)),
     ("core.v1.EphemeralContainer", container),
+    ("core.v1.EndpointPort", |o| default_zero(o, "protocol", "TCP")),
     ("core.v1.HTTPGetAction", |o| {
         default_zero(o, "path", "/");
         default_zero(o, "scheme", "HTTP");

@@ -89,7 +89,11 @@ fn indexed_name(o: &Value) -> Vec<FieldError> {
         .into_iter()
         .map(|fault| {
             let path = FieldPath::new("metadata").child("name");
-            FieldError::invalid(&path, name, format!("will not able to create pod with invalid DNS label: {longest}: {fault}"))
+            FieldError::invalid(
+                &path,
+                name,
+                format!("will not able to create pod with invalid DNS label: {longest}: {fault}"),
+            )
         })
         .filter(|_| dns_label(&longest) != dns_label(name))
         .collect()
@@ -137,7 +141,10 @@ fn job_fields(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
 fn job_update(new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<FieldError> {
     if subresource == Subresource::Status {
         let path = FieldPath::new("status");
-        return ["active", "succeeded", "failed"].iter().flat_map(|key| not_negative(&path, &new["status"], key)).collect();
+        return ["active", "succeeded", "failed"]
+            .iter()
+            .flat_map(|key| not_negative(&path, &new["status"], key))
+            .collect();
     }
     let (path, before, after) = (FieldPath::new("spec"), &old["spec"], &new["spec"]);
     let mut faults = job_spec(&path, after);
@@ -145,7 +152,8 @@ fn job_update(new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<Fie
     if !elastic {
         faults.extend(immutable(&path.child("completions"), &after["completions"], &before["completions"]));
     }
-    for key in ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for key in ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+    {
         faults.extend(immutable(&path.child(key), &after[key], &before[key]));
     }
     // A job that has not started may be placed elsewhere.
@@ -225,9 +233,8 @@ fn job_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
         let end = time(status, "completionTime").unwrap_or(now);
         print::human_duration(end.duration_since(start).as_secs())
     });
-    let condition = |kind: &str| {
-        list(status, "conditions").iter().any(|c| text(c, "type") == kind && text(c, "status") == "True")
-    };
+    let condition =
+        |kind: &str| list(status, "conditions").iter().any(|c| text(c, "type") == kind && text(c, "status") == "True");
     let shown = match () {
         () if condition("Complete") => "Complete",
         () if condition("Failed") => "Failed",

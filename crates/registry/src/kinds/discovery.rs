@@ -110,9 +110,11 @@ fn addresses(o: &Value) -> String {
         }
         for port in ports {
             let number = int(port, "port").unwrap_or_default();
-            all.extend(ips().map(|ip| {
-                if ip.contains(':') { format!("[{ip}]:{number}") } else { format!("{ip}:{number}") }
-            }));
+            all.extend(ips().map(
+                |ip| {
+                    if ip.contains(':') { format!("[{ip}]:{number}") } else { format!("{ip}:{number}") }
+                },
+            ));
         }
     }
     print::with_more(&all, if list(o, "subsets").is_empty() { "<none>" } else { "" })
@@ -121,7 +123,12 @@ fn addresses(o: &Value) -> String {
 fn slice_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
     let ports: Vec<String> = list(o, "ports")
         .iter()
-        .map(|p| int(p, "port").map_or_else(|| Some(text(p, "name")).filter(|n| !n.is_empty()).unwrap_or("*").to_owned(), |n| n.to_string()))
+        .map(|p| {
+            int(p, "port").map_or_else(
+                || Some(text(p, "name")).filter(|n| !n.is_empty()).unwrap_or("*").to_owned(),
+                |n| n.to_string(),
+            )
+        })
         .collect();
     let addresses: Vec<String> = list(o, "endpoints")
         .iter()

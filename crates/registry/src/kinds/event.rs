@@ -170,7 +170,8 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     if !has(new, "eventTime") {
         return faults;
     }
-    let fields = ["regarding", "reason", "action", "related", "reportingController", "reportingInstance", "type", "note"];
+    let fields =
+        ["regarding", "reason", "action", "related", "reportingController", "reportingInstance", "type", "note"];
     for field in fields {
         faults.extend(immutable(&FieldPath::new(field), &new[field], &old[field]));
     }

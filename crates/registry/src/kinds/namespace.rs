@@ -16,10 +16,13 @@ pub(super) static RULES: Rules = Rules {
     prepare_update,
     validate,
     validate_update,
-    selectable: Selectable { names: &["status.phase", "name"], read: |o, field| match field {
-        "name" => text(&o["metadata"], "name").to_owned(),
-        other => at_path(o, other),
-    } },
+    selectable: Selectable {
+        names: &["status.phase", "name"],
+        read: |o, field| match field {
+            "name" => text(&o["metadata"], "name").to_owned(),
+            other => at_path(o, other),
+        },
+    },
     row: Some(|o, now| vec![print::name(o), json!(text(&o["status"], "phase")), print::age(o, now)]),
     ..Rules::NONE
 };
@@ -67,9 +70,13 @@ fn finalizers(o: &Value) -> Vec<FieldError> {
 
 fn validate_update(new: &Value, _: &Value, subresource: Subresource<'_>) -> Vec<FieldError> {
     match subresource {
-        Subresource::Other("finalize") => finalizers(new),
+        Subresource::Other("finalize") => {
+            let path = FieldPath::new("spec").child("finalizers");
+            let all = list(&new["spec"], "finalizers").iter().filter_map(Value::as_str).enumerate();
+            all.flat_map(|(at, name)| finalizer_name(&path.index(at), &path.index(at), name)).collect()
+        }
         Subresource::Status => {
-            let path = FieldPath::new("status").child("phase");
+            let path = FieldPath::new("status").child("Phase");
             let phase = text(&new["status"], "phase");
             match (is_deleting(new), phase) {
                 (true, phase) if phase != "Terminating" => {

@@ -62,7 +62,11 @@ pub(super) static NETWORK_POLICY: Rules = Rules {
 fn ingress(o: &Value) -> Vec<FieldError> {
     let (path, spec) = (FieldPath::new("spec"), &o["spec"]);
     if list(spec, "rules").is_empty() && !has(spec, "defaultBackend") {
-        return vec![FieldError::invalid(&path, crate::metadata::Raw("[]".to_owned()), "either `defaultBackend` or `rules` must be specified")];
+        return vec![FieldError::invalid(
+            &path,
+            crate::metadata::Raw("[]".to_owned()),
+            "either `defaultBackend` or `rules` must be specified",
+        )];
     }
     Vec::new()
 }
@@ -73,7 +77,11 @@ fn ingress_class(o: &Value) -> Vec<FieldError> {
     if controller.is_empty() {
         return vec![FieldError::required(&path, "")];
     }
-    if controller.contains('/') { Vec::new() } else { vec![FieldError::invalid(&path, controller, "must be a domain-prefixed path (such as \"acme.io/foo\")")] }
+    if controller.contains('/') {
+        Vec::new()
+    } else {
+        vec![FieldError::invalid(&path, controller, "must be a domain-prefixed path (such as \"acme.io/foo\")")]
+    }
 }
 
 fn ingress_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
@@ -138,7 +146,9 @@ fn policy_port(path: &FieldPath, port: &Value) -> Vec<FieldError> {
     }
     if let Some(end) = port["endPort"].as_i64() {
         match &port["port"] {
-            Value::Null => faults.push(FieldError::required(&path.child("port"), "must be specified when `endPort` is specified")),
+            Value::Null => {
+                faults.push(FieldError::required(&path.child("port"), "must be specified when `endPort` is specified"))
+            }
             Value::String(_) => {
                 let detail = "may not be specified when `port` is non-numeric";
                 faults.push(FieldError::invalid(&path.child("endPort"), end, detail));

@@ -10,12 +10,14 @@ use super::subdomain;
 use crate::check::{Seen, invalid_each, one_of};
 use crate::print;
 use crate::rules::{Rules, Selectable};
-use crate::value::{entries, flag, list, text};
+use crate::value::{child, entries, flag, list, text};
 
 pub(super) static RULES: Rules = Rules {
     name: subdomain,
     // Kubelets register themselves with their status.
     resets_status: false,
+    prepare_create: |o, _| agree_on_pod_cidrs(o),
+    prepare_update: |new, _, _| agree_on_pod_cidrs(new),
     validate,
     validate_update,
     selectable: Selectable {
@@ -26,9 +28,23 @@ pub(super) static RULES: Rules = Rules {
     ..Rules::NONE
 };
 
+/// `podCIDR` and the first of `podCIDRs` are the same thing under two names; the single one wins.
+fn agree_on_pod_cidrs(o: &mut Value) {
+    let spec = child(o, "spec");
+    let single = text(spec, "podCIDR").to_owned();
+    let first = spec["podCIDRs"][0].as_str().map(str::to_owned);
+    match first {
+        Some(first) if single.is_empty() => spec["podCIDR"] = json!(first),
+        Some(first) if first == single => {}
+        _ if !single.is_empty() => spec["podCIDRs"] = json!([single]),
+        _ => {}
+    }
+}
+
 fn validate(o: &Value) -> Vec<FieldError> {
     let spec = FieldPath::new("spec");
-    let mut faults = taints(&spec.child("taints"), list(&o["spec"], "taints"));
+    // Upstream names the taints of a new node after its metadata.
+    let mut faults = taints(&FieldPath::new("metadata").child("taints"), list(&o["spec"], "taints"));
     let cidrs = list(&o["spec"], "podCIDRs");
     let path = spec.child("podCIDRs");
     for (at, cidr) in cidrs.iter().enumerate() {
@@ -103,8 +119,9 @@ fn validate_update(new: &Value, old: &Value, _: Subresource<'_>) -> Vec<FieldErr
     }
     let provider = text(before, "providerID");
     if !provider.is_empty() && provider != text(after, "providerID") {
-        let detail = "node updates may not change providerID except from \"\" to valid";
-        faults.push(FieldError::forbidden(&path.child("providerID"), detail));
+        // Upstream shows no value here.
+        let fault = FieldError::invalid(&path.child("providerID"), &Value::Null, "field cannot be modified once set");
+        faults.push(fault);
     }
     faults.extend(taints(&path.child("taints"), list(after, "taints")));
     faults

@@ -55,10 +55,8 @@ fn validate(o: &Value) -> Vec<FieldError> {
 /// The spec as upstream's internal type prints it.
 fn go_spec(spec: &Value) -> String {
     let parts = ["minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy"];
-    let shown: Vec<String> = parts
-        .iter()
-        .map(|key| format!("\"{}{}\":{}", key[..1].to_uppercase(), &key[1..], spec[key]))
-        .collect();
+    let shown: Vec<String> =
+        parts.iter().map(|key| format!("\"{}{}\":{}", key[..1].to_uppercase(), &key[1..], spec[key])).collect();
     format!("{{{}}}", shown.join(","))
 }
 

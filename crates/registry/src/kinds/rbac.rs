@@ -83,7 +83,8 @@ fn policy_rule(path: &FieldPath, rule: &Value, namespaced: bool) -> Vec<FieldErr
         return faults;
     }
     if groups.is_empty() {
-        faults.push(FieldError::required(&path.child("apiGroups"), "resource rules must supply at least one api group"));
+        faults
+            .push(FieldError::required(&path.child("apiGroups"), "resource rules must supply at least one api group"));
     }
     if resources.is_empty() {
         faults.push(FieldError::required(&path.child("resources"), "resource rules must supply at least one resource"));
@@ -127,7 +128,9 @@ fn subject_faults(path: &FieldPath, subject: &Value, namespaced: bool) -> Vec<Fi
             }
         }
         "User" | "Group" => faults.extend(one_of(&path.child("apiGroup"), group, &[GROUP])),
-        other => faults.push(FieldError::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"])),
+        other => {
+            faults.push(FieldError::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"]))
+        }
     }
     faults
 }

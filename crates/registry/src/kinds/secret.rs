@@ -102,7 +102,9 @@ fn go_json_fault(bytes: &[u8]) -> String {
     let first = bytes.iter().position(|b| !b.is_ascii_whitespace()).map(|at| bytes[at]);
     match first {
         None => "unexpected end of JSON input".to_owned(),
-        Some(b) if b.is_ascii_graphic() => format!("invalid character '{}' looking for beginning of value", char::from(b)),
+        Some(b) if b.is_ascii_graphic() => {
+            format!("invalid character '{}' looking for beginning of value", char::from(b))
+        }
         Some(b) => format!("invalid character '\\x{b:02x}' looking for beginning of value"),
     }
 }

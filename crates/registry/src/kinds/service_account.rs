@@ -12,6 +12,7 @@ pub(super) static RULES: Rules = Rules {
     // Only the names of secrets are kept.
     prepare_create: |o, _| only_names(o),
     prepare_update: |new, _, _| only_names(new),
+    validate_update: |new, _, _| crate::metadata::finalizers(&new["metadata"]),
     row: Some(|o, now| vec![print::name(o), print::age(o, now)]),
     ..Rules::NONE
 };

@@ -11,7 +11,9 @@ use crate::value::{child, has, list, put, text};
 
 pub(super) static PERSISTENT_VOLUME: Rules = Rules {
     name: subdomain,
-    prepare_create: |o, context| put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) })),
+    prepare_create: |o, context| {
+        put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }))
+    },
     prepare_update: volume_phase,
     validate_update: |new, old, subresource| match subresource {
         Subresource::None => volume_source_is_kept(new, old),
@@ -21,8 +23,12 @@ pub(super) static PERSISTENT_VOLUME: Rules = Rules {
     ..Rules::NONE
 };
 
-pub(super) static PERSISTENT_VOLUME_CLAIM: Rules =
-    Rules { name: subdomain, prepare_create: |o, _| put(o, "status", json!({ "phase": "Pending" })), row: Some(claim_row), ..Rules::NONE };
+pub(super) static PERSISTENT_VOLUME_CLAIM: Rules = Rules {
+    name: subdomain,
+    prepare_create: |o, _| put(o, "status", json!({ "phase": "Pending" })),
+    row: Some(claim_row),
+    ..Rules::NONE
+};
 
 pub(super) static STORAGE_CLASS: Rules = Rules {
     name: subdomain,
@@ -94,7 +100,8 @@ fn volume_phase(new: &mut Value, old: &Value, context: &WriteContext<'_>) {
     let time = if same_phase && !has(after, "lastPhaseTransitionTime") {
         before["lastPhaseTransitionTime"].clone()
     } else if !same_phase
-        && (!has(after, "lastPhaseTransitionTime") || after["lastPhaseTransitionTime"] == before["lastPhaseTransitionTime"])
+        && (!has(after, "lastPhaseTransitionTime")
+            || after["lastPhaseTransitionTime"] == before["lastPhaseTransitionTime"])
     {
         json!(seconds(context))
     } else {
@@ -172,7 +179,8 @@ fn class_update(new: &Value, old: &Value) -> Vec<FieldError> {
 
 fn modes(o: &Value) -> Value {
     let all = list(o, "accessModes");
-    let short = [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    let short =
+        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
     json!(short.iter().filter(|(long, _)| all.contains(&json!(long))).map(|(_, s)| *s).collect::<Vec<_>>().join(","))
 }
 
@@ -193,7 +201,8 @@ fn class_of(o: &Value) -> &str {
 fn volume_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
     let spec = &o["spec"];
     let claim = &spec["claimRef"];
-    let claim = if claim.is_null() { String::new() } else { format!("{}/{}", text(claim, "namespace"), text(claim, "name")) };
+    let claim =
+        if claim.is_null() { String::new() } else { format!("{}/{}", text(claim, "namespace"), text(claim, "name")) };
     let size = match text(&spec["capacity"], "storage") {
         "" => "0",
         size => size,

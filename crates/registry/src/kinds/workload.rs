@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{subdomain, without_dash};
 use crate::rules::{Generation, Rules, Selectable, at_path};
-use crate::value::{child, int, put};
+use crate::value::{child, int, items_mut, put};
 use apimachinery::Subresource;
 use apimachinery::names::dns_label;
 
@@ -62,11 +62,7 @@ pub(super) static DAEMON_SET: Rules = Rules {
         let changed = context.subresource == Subresource::None && new["spec"]["template"] != old["spec"]["template"];
         let after = before + i64::from(changed);
         let metadata = child(new, "metadata");
-        if after > 0 {
-            child(metadata, "annotations")[TEMPLATE_GENERATION] = json!(after.to_string());
-        } else if let Some(annotations) = metadata.get_mut("annotations") {
-            put(annotations, TEMPLATE_GENERATION, Value::Null);
-        }
+        child(metadata, "annotations")[TEMPLATE_GENERATION] = json!(after.to_string());
     },
     validate: validate::daemon_set,
     validate_update: validate::daemon_set_update,
@@ -79,11 +75,21 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 pub(super) static STATEFUL_SET: Rules = Rules {
     name: |name, prefix| dns_label(&without_dash(name, prefix)),
     generation: Generation::Of("spec"),
+    prepare_create: |o, _| name_claim_kinds(o),
+    prepare_update: |new, _, _| name_claim_kinds(new),
     validate: validate::stateful_set,
     validate_update: validate::stateful_set_update,
     row: Some(rows::stateful_set),
     ..Rules::NONE
 };
+
+/// Upstream stores what kind the claim templates are.
+fn name_claim_kinds(o: &mut Value) {
+    for claim in items_mut(child(o, "spec"), "volumeClaimTemplates") {
+        put(claim, "apiVersion", json!("v1"));
+        put(claim, "kind", json!("PersistentVolumeClaim"));
+    }
+}
 
 pub(super) static REPLICATION_CONTROLLER: Rules = Rules {
     name: subdomain,
@@ -121,7 +127,12 @@ pub(super) static CONTROLLER_REVISION: Rules = Rules {
             .iter()
             .find(|r| crate::value::flag(r, "controller"))
             .map_or_else(|| "<none>".to_owned(), rows::owner);
-        vec![crate::print::name(o), json!(owner), json!(int(o, "revision").unwrap_or_default()), crate::print::age(o, now)]
+        vec![
+            crate::print::name(o),
+            json!(owner),
+            json!(int(o, "revision").unwrap_or_default()),
+            crate::print::age(o, now),
+        ]
     }),
     ..Rules::NONE
 };

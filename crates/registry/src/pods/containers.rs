@@ -215,10 +215,7 @@ fn ports(path: &FieldPath, ports: &[Value]) -> Vec<FieldError> {
     faults
 }
 
-fn host_port_conflicts<'a>(
-    path: &FieldPath,
-    containers: impl Iterator<Item = (usize, &'a Value)>,
-) -> Vec<FieldError> {
+fn host_port_conflicts<'a>(path: &FieldPath, containers: impl Iterator<Item = (usize, &'a Value)>) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut seen = Seen::default();
     for (at, container) in containers {
@@ -550,10 +547,8 @@ fn security(path: &FieldPath, context: &Value, pod: &PodFacts<'_>) -> Vec<FieldE
 /// A security context as upstream's internal type prints it.
 fn go_security(context: &Value) -> Raw {
     let upper = |fields: &[&str], value: &Value| -> String {
-        let parts: Vec<String> = fields
-            .iter()
-            .map(|key| format!("\"{}{}\":{}", key[..1].to_uppercase(), &key[1..], value[key]))
-            .collect();
+        let parts: Vec<String> =
+            fields.iter().map(|key| format!("\"{}{}\":{}", key[..1].to_uppercase(), &key[1..], value[key])).collect();
         format!("{{{}}}", parts.join(","))
     };
     let nested: [(&str, &str, &[&str]); 10] = [
@@ -572,7 +567,11 @@ fn go_security(context: &Value) -> Raw {
         .iter()
         .map(|(shown, key, fields)| {
             let value = &context[*key];
-            if value.is_null() || fields.is_empty() { format!("\"{shown}\":{value}") } else { format!("\"{shown}\":{}", upper(fields, value)) }
+            if value.is_null() || fields.is_empty() {
+                format!("\"{shown}\":{value}")
+            } else {
+                format!("\"{shown}\":{}", upper(fields, value))
+            }
         })
         .collect();
     for (shown, key) in [("SeccompProfile", "seccompProfile"), ("AppArmorProfile", "appArmorProfile")] {
@@ -597,7 +596,8 @@ fn lifecycle_and_probes(path: &FieldPath, container: &Value, pod: &PodFacts<'_>)
             continue;
         }
         faults.extend(handler(&here, probe, pod));
-        for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+        for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+        {
             faults.extend(not_negative(&here, probe, number));
         }
         let grace = here.child("terminationGracePeriodSeconds");

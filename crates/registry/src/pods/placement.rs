@@ -4,7 +4,7 @@ use apimachinery::names::{dns_label, label_value, qualified_name};
 use apimachinery::{FieldError, FieldPath};
 use serde_json::Value;
 
-use crate::check::{Seen, invalid_each, label_selector, one_of};
+use crate::check::{invalid_each, label_selector, one_of};
 use crate::value::{has, int, list, text};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -169,8 +169,8 @@ pub(super) fn tolerations(path: &FieldPath, tolerations: &[Value]) -> Vec<FieldE
 
 pub(super) fn spread(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    let mut seen = Seen::default();
-    for (at, constraint) in list(spec, "topologySpreadConstraints").iter().enumerate() {
+    let constraints = list(spec, "topologySpreadConstraints");
+    for (at, constraint) in constraints.iter().enumerate() {
         let here = path.index(at);
         let skew = int(constraint, "maxSkew").unwrap_or_default();
         if skew <= 0 {
@@ -184,9 +184,10 @@ pub(super) fn spread(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
         }
         let choices = ["DoNotSchedule", "ScheduleAnyway"];
         faults.extend(one_of(&here.child("whenUnsatisfiable"), otherwise, &choices));
-        let pair = format!("{{{key}, {otherwise}}}");
-        if at > 0 || list(spec, "topologySpreadConstraints").len() > 1 {
-            faults.extend(seen.check(&path.index(at).child("{topologyKey, whenUnsatisfiable}"), &pair));
+        let same = |other: &Value| text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == otherwise;
+        if constraints[at + 1..].iter().any(same) {
+            let here = here.child("{topologyKey, whenUnsatisfiable}");
+            faults.push(FieldError::duplicate(&here, &format!("{{{key}, {otherwise}}}")));
         }
         if let Some(domains) = int(constraint, "minDomains") {
             let here = here.child("minDomains");

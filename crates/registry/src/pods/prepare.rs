@@ -4,15 +4,16 @@ use serde_json::{Value, json};
 
 use crate::metadata::keep_for_status;
 use crate::value::{as_quantity, child, entries, has, items_mut, list, put, text};
-use apimachinery::Quantity;
+use apimachinery::{Quantity, WriteContext};
 
 /// A new pod is pending, has a QoS class, and waits if it is gated.
-pub(super) fn create(o: &mut Value) {
+pub(super) fn create(o: &mut Value, context: &WriteContext<'_>) {
     let mut status = json!({ "phase": "Pending" });
     if !list(&o["spec"], "schedulingGates").is_empty() {
         status["conditions"] = json!([{
             "type": "PodScheduled",
             "status": "False",
+            "lastTransitionTime": context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);
@@ -150,9 +151,8 @@ pub(super) fn ephemeral_containers(new: &mut Value, old: &Value) {
 pub(super) fn resize(new: &mut Value, old: &Value) {
     let fields = ["containers", "initContainers"];
     let same_shape = |field: &str| {
-        let names = |o: &Value| -> Vec<String> {
-            list(&o["spec"], field).iter().map(|c| text(c, "name").to_owned()).collect()
-        };
+        let names =
+            |o: &Value| -> Vec<String> { list(&o["spec"], field).iter().map(|c| text(c, "name").to_owned()).collect() };
         names(new) == names(old)
     };
     if !fields.iter().all(|field| same_shape(field)) {
@@ -162,7 +162,11 @@ pub(super) fn resize(new: &mut Value, old: &Value) {
     let wanted = new["spec"].clone();
     keep_all(new, old);
     let spec = child(new, "spec");
-    put(spec, "resources", if has(&wanted, "resources") { wanted["resources"].clone() } else { old["spec"]["resources"].clone() });
+    put(
+        spec,
+        "resources",
+        if has(&wanted, "resources") { wanted["resources"].clone() } else { old["spec"]["resources"].clone() },
+    );
     for field in fields {
         for (at, container) in items_mut(spec, field).enumerate() {
             for key in ["resources", "resizePolicy"] {

@@ -81,7 +81,8 @@ pub(super) fn of_container(path: &FieldPath, resources: &Value, claims: &[&str])
         faults.extend(seen.check(&here, &key));
         if !claims.contains(&name) {
             let mut fault = FieldError::not_found(&here, name);
-            let known = if claims.is_empty() { " which is empty".to_owned() } else { format!(": {}", claims.join(", ")) };
+            let known =
+                if claims.is_empty() { " which is empty".to_owned() } else { format!(": {}", claims.join(", ")) };
             fault.detail = format!("must be one of the names in pod.spec.resourceClaims{known}");
             faults.push(fault);
         }
@@ -99,11 +100,7 @@ pub(super) fn of_pod(path: &FieldPath, resources: &Value) -> Vec<FieldError> {
     })
 }
 
-fn lists(
-    path: &FieldPath,
-    resources: &Value,
-    names: impl Fn(&FieldPath, &str) -> Vec<FieldError>,
-) -> Vec<FieldError> {
+fn lists(path: &FieldPath, resources: &Value, names: impl Fn(&FieldPath, &str) -> Vec<FieldError>) -> Vec<FieldError> {
     let (limits_path, requests_path) = (path.child("limits"), path.child("requests"));
     let mut faults = Vec::new();
     let (mut huge, mut computing) = (false, false);

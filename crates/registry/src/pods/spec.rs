@@ -242,7 +242,8 @@ pub(super) fn seccomp(path: &FieldPath, profile: &Value) -> Vec<FieldError> {
         (true, false) => faults.push(FieldError::required(&file, "must be set when seccomp type is Localhost")),
         (true, true) => faults.extend(volumes::descending_path(&file, text(profile, "localhostProfile"))),
         (false, true) => {
-            let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", profile["type"], profile["localhostProfile"]);
+            let shown =
+                format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", profile["type"], profile["localhostProfile"]);
             let detail = "can only be set when seccomp type is Localhost";
             faults.push(FieldError::invalid(&file, crate::metadata::Raw(shown), detail));
         }
@@ -284,7 +285,8 @@ fn dns_config(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     }
     let domains: Vec<&str> = searches.iter().filter_map(Value::as_str).collect();
     if domains.join(" ").len() > SEARCH_CHARACTERS_MAX {
-        let detail = format!("must not have more than {SEARCH_CHARACTERS_MAX} characters (including spaces) in the search list");
+        let detail =
+            format!("must not have more than {SEARCH_CHARACTERS_MAX} characters (including spaces) in the search list");
         faults.push(FieldError::invalid(&here, &config["searches"], detail));
     }
     for (at, domain) in domains.iter().enumerate() {
@@ -319,7 +321,8 @@ pub(super) fn warnings(path: &FieldPath, spec: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
     for (at, secret) in list(spec, "imagePullSecrets").iter().enumerate() {
         if text(secret, "name").is_empty() {
-            warnings.push(format!("{}: invalid empty name \"\"", path.child("imagePullSecrets").index(at).child("name")));
+            warnings
+                .push(format!("{}: invalid empty name \"\"", path.child("imagePullSecrets").index(at).child("name")));
         }
     }
     if int(spec, "terminationGracePeriodSeconds").is_some_and(|n| n < 0) {

@@ -33,10 +33,12 @@ pub(super) fn pod(new: &Value, old: &Value) -> Vec<FieldError> {
         }
         for (at, container) in list(after, field).iter().enumerate() {
             let here = path().child(field).index(at);
-            if text(container, "image").is_empty() {
-                faults.push(FieldError::required(&here.child("image"), ""));
+            let missing = text(container, "image").is_empty().then(|| FieldError::required(&here.child("image"), ""));
+            for fault in missing.into_iter().chain(super::containers::image_without_blanks(&here, container)) {
+                if !faults.contains(&fault) {
+                    faults.push(fault);
+                }
             }
-            faults.extend(super::containers::image_without_blanks(&here, container));
         }
     }
     let deadline = path().child("activeDeadlineSeconds");
@@ -88,7 +90,8 @@ pub(super) fn pod(new: &Value, old: &Value) -> Vec<FieldError> {
             .into_iter()
             .map(|key| format!("  {key}:\n-   {}\n+   {}\n", before[key.as_str()], rest[key.as_str()]))
             .collect();
-        let detail = format!("pod updates may not change fields other than {}\n{}", MUTABLE.join(","), changed.concat());
+        let detail =
+            format!("pod updates may not change fields other than {}\n{}", MUTABLE.join(","), changed.concat());
         faults.push(FieldError::forbidden(&path(), detail));
     }
     faults
@@ -115,10 +118,17 @@ fn tightened_placement(rest: &mut Value, before: &Value) -> Vec<FieldError> {
         };
         let tightened = was.is_empty()
             || (now.len() == was.len()
-                && now.iter().zip(&was).all(|(n, w)| includes(n, w, "matchExpressions") && includes(n, w, "matchFields")));
+                && now
+                    .iter()
+                    .zip(&was)
+                    .all(|(n, w)| includes(n, w, "matchExpressions") && includes(n, w, "matchFields")));
         if !tightened {
             let path = path().child("affinity").child("nodeAffinity").child(REQUIRED).child("nodeSelectorTerms");
-            faults.push(FieldError::invalid(&path, &Value::from(now), "only additions are allowed (no mutations or deletions)"));
+            faults.push(FieldError::invalid(
+                &path,
+                &Value::from(now),
+                "only additions are allowed (no mutations or deletions)",
+            ));
         }
         let affinity = child(rest, "affinity");
         put(affinity, "nodeAffinity", then.clone());
@@ -145,18 +155,16 @@ fn only_added_tolerations(after: &Value, before: &Value) -> Vec<FieldError> {
 }
 
 fn only_deleted_gates(after: &Value, before: &Value) -> Vec<FieldError> {
-    let names = |spec: &Value| -> Vec<String> {
-        list(spec, "schedulingGates").iter().map(|g| text(g, "name").to_owned()).collect()
-    };
-    let was = names(before);
-    let mut added: Vec<String> = names(after).into_iter().filter(|name| !was.contains(name)).collect();
-    added.sort();
-    if added.is_empty() {
-        return Vec::new();
+    let was: Vec<&str> = list(before, "schedulingGates").iter().map(|g| text(g, "name")).collect();
+    let mut faults = Vec::new();
+    for (at, gate) in list(after, "schedulingGates").iter().enumerate() {
+        let name = text(gate, "name");
+        if !was.contains(&name) {
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            faults.push(FieldError::forbidden(&path().child("schedulingGates").index(at).child("name"), detail));
+        }
     }
-    let shown: Vec<String> = added.iter().map(|name| format!("'{name}'")).collect();
-    let detail = format!("only deletion is allowed, but found new scheduling gate {}", shown.join(", "));
-    vec![FieldError::forbidden(&path().child("schedulingGates").index(0).child("name"), detail)]
+    faults
 }
 
 pub(super) fn status(new: &Value, old: &Value) -> Vec<FieldError> {
@@ -223,7 +231,8 @@ fn addresses(path: &FieldPath, status: &Value) -> Vec<FieldError> {
         let families = |v6: bool| all.iter().filter(|a| text(a, "ip").contains(':') == v6).count();
         if families(true) > 1 || families(false) > 1 {
             let detail = "may specify no more than one IP for each IP family";
-            faults.push(FieldError::invalid(&here, &status[plural], detail));
+            let shown: Vec<String> = all.iter().map(|a| format!("{{\"IP\":{}}}", a["ip"])).collect();
+            faults.push(FieldError::invalid(&here, crate::metadata::Raw(format!("[{}]", shown.join(","))), detail));
         }
         let first = all.first().map(|a| text(a, "ip"));
         if let Some(first) = first.filter(|first| *first != text(status, single)) {
@@ -248,7 +257,8 @@ pub(super) fn ephemeral_containers(new: &Value, old: &Value) -> Vec<FieldError> 
                 faults.push(FieldError::forbidden(&here, detail));
             }
             Some(now) if now != was => {
-                let detail = format!("existing ephemeral containers {name:?} may not be changed\n-   {was}\n+   {now}\n");
+                let detail =
+                    format!("existing ephemeral containers {name:?} may not be changed\n-   {was}\n+   {now}\n");
                 faults.push(FieldError::forbidden(&here, detail));
             }
             Some(_) => {}
@@ -270,23 +280,22 @@ pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
         let detail = "Pod QOS Class may not change as a result of resizing";
         faults.push(FieldError::invalid(&path(), text(&new["status"], "qosClass"), detail));
     }
-    if list(&old["status"], "containerStatuses").iter().all(|s| s["resources"].is_null())
-        && matches!(text(&old["status"], "phase"), "Running")
-    {
+    let running = list(&old["status"], "containerStatuses").iter().find(|s| has(&s["state"], "running"));
+    if running.is_some_and(|s| s["resources"].is_null()) {
         faults.push(FieldError::forbidden(&path(), "Pod running on node without support for resize"));
     }
     for field in ["containers", "initContainers"] {
         let (now, was) = (list(&new["spec"], field), list(&old["spec"], field));
         if now.len() != was.len() {
             let detail = format!("{field} may not be added or removed on resize");
-            faults.push(FieldError::forbidden(&path(), detail));
+            faults.push(FieldError::forbidden(&path().child(field), detail));
             return faults;
         }
         for (at, (now, was)) in now.iter().zip(was).enumerate() {
             let here = path().child(field).index(at);
             if text(now, "name") != text(was, "name") {
-                let detail = "containers may not be renamed or reordered on resize";
-                faults.push(FieldError::forbidden(&path().child(field), detail));
+                let detail = format!("{field} may not be renamed or reordered on resize");
+                faults.push(FieldError::forbidden(&here.child("name"), detail));
                 return faults;
             }
             faults.extend(only_computing_resources(&here, now, was));

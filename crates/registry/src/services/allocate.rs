@@ -116,7 +116,8 @@ pub fn default_ip_families(o: &mut Value, families: &[&str]) {
     let selectorless = is_headless(o) && entries(&o["spec"], "selector").next().is_none();
     let spec = child(o, "spec");
     let by_address = |spec: &Value| -> Vec<Value> {
-        let given = list(spec, "clusterIPs").iter().filter_map(Value::as_str).filter(|ip| *ip != "None" && !ip.is_empty());
+        let given =
+            list(spec, "clusterIPs").iter().filter_map(Value::as_str).filter(|ip| *ip != "None" && !ip.is_empty());
         given.map(|ip| json!(if ip.contains(':') { "IPv6" } else { "IPv4" })).collect()
     };
     if !has(spec, "ipFamilyPolicy") {
@@ -188,7 +189,8 @@ pub(super) fn keep_allocations(new: &mut Value, old: &Value) {
         }
     }
     if needs_node_ports(old) && needs_node_ports(new) {
-        let numbers = |o: &Value| -> Vec<u16> { node_ports(o).into_iter().map(|p| p.number).filter(|n| *n != 0).collect() };
+        let numbers =
+            |o: &Value| -> Vec<u16> { node_ports(o).into_iter().map(|p| p.number).filter(|n| *n != 0).collect() };
         let used: Vec<u16> = {
             let after = numbers(new);
             numbers(old).into_iter().filter(|n| after.contains(n)).collect()

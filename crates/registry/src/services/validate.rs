@@ -325,6 +325,9 @@ fn kept_cluster_ips(new: &Value, old: &Value) -> Vec<FieldError> {
 pub(super) fn status(o: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("status").child("loadBalancer").child("ingress");
     let mut faults = Vec::new();
+    if text(&o["spec"], "type") != "LoadBalancer" && !list(&o["status"]["loadBalancer"], "ingress").is_empty() {
+        return vec![FieldError::forbidden(&path, "may only be used when `spec.type` is 'LoadBalancer'")];
+    }
     for (at, ingress) in list(&o["status"]["loadBalancer"], "ingress").iter().enumerate() {
         let here = path.index(at);
         let (address, host) = (text(ingress, "ip"), text(ingress, "hostname"));

@@ -28,13 +28,7 @@ pub(super) fn deployment(o: &Value, now: Timestamp) -> Vec<Value> {
 
 fn counts(o: &Value, now: Timestamp) -> Vec<Value> {
     let (spec, status) = (&o["spec"], &o["status"]);
-    vec![
-        name(o),
-        number(&spec["replicas"]),
-        number(&status["replicas"]),
-        number(&status["readyReplicas"]),
-        age(o, now),
-    ]
+    vec![name(o), number(&spec["replicas"]), number(&status["replicas"]), number(&status["readyReplicas"]), age(o, now)]
 }
 
 pub(super) fn replica_set(o: &Value, now: Timestamp) -> Vec<Value> {

@@ -5,7 +5,7 @@ use apimachinery::names::dns_label;
 use apimachinery::{FieldError, FieldPath, Subresource};
 use serde_json::{Value, json};
 
-use crate::check::{immutable, invalid_each, label_selector, not_negative};
+use crate::check::{immutable, invalid_each, label_selector, not_negative, selector_text};
 use crate::metadata::Raw;
 use crate::pods;
 use crate::value::{entries, has, int, list, text};
@@ -61,7 +61,11 @@ fn required_selector(path: &FieldPath, spec: &Value, kind: &str) -> Vec<FieldErr
     }
     let mut faults = label_selector(path, selector);
     if is_empty(selector) {
-        faults.push(FieldError::invalid(path, selector, format!("empty selector is invalid for {kind}")));
+        faults.push(FieldError::invalid(
+            path,
+            selector_text(selector),
+            format!("empty selector is invalid for {kind}"),
+        ));
     }
     faults
 }
@@ -105,7 +109,9 @@ fn selected_template(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     let mut faults = required_selector(&selector_path, spec, "deployment");
     let template_path = path.child("template");
     match usable(&spec["selector"]) {
-        None => faults.push(FieldError::invalid(&selector_path, &spec["selector"], "invalid label selector")),
+        None => {
+            faults.push(FieldError::invalid(&selector_path, selector_text(&spec["selector"]), "invalid label selector"))
+        }
         Some(selector) => {
             let template = &spec["template"];
             if !selector.is_everything() && !selector.matches(&template_labels(template)) {
@@ -120,8 +126,12 @@ fn selected_template(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
 
 fn status_counts(o: &Value, below_replicas: &[&str], others: &[&str], ready: &str) -> Vec<FieldError> {
     let (path, status) = (FieldPath::new("status"), &o["status"]);
-    let mut faults: Vec<FieldError> =
-        ["replicas"].iter().chain(below_replicas).chain(others).flat_map(|key| not_negative(&path, status, key)).collect();
+    let mut faults: Vec<FieldError> = ["replicas"]
+        .iter()
+        .chain(below_replicas)
+        .chain(others)
+        .flat_map(|key| not_negative(&path, status, key))
+        .collect();
     let count = |key: &str| int(status, key).unwrap_or_default();
     for key in below_replicas {
         if count(key) > count("replicas") {
@@ -207,7 +217,8 @@ pub(super) fn deployment_update(new: &Value, old: &Value, subresource: Subresour
 
 fn selector_is_kept(new: &Value, old: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("spec").child("selector");
-    immutable(&path, &new["spec"]["selector"], &old["spec"]["selector"])
+    let (now, was) = (&new["spec"]["selector"], &old["spec"]["selector"]);
+    if now == was { Vec::new() } else { vec![FieldError::invalid(&path, selector_text(now), crate::check::IMMUTABLE)] }
 }
 
 pub(super) fn replica_set(o: &Value) -> Vec<FieldError> {
@@ -237,7 +248,11 @@ pub(super) fn daemon_set(o: &Value) -> Vec<FieldError> {
         faults.push(unmatched(&template_path, template));
     }
     if !selector.is_null() && is_empty(selector) {
-        faults.push(FieldError::invalid(&selector_path, selector, "empty selector is invalid for daemonset"));
+        faults.push(FieldError::invalid(
+            &selector_path,
+            selector_text(selector),
+            "empty selector is invalid for daemonset",
+        ));
     }
     faults.extend(pods::validate_template(&template_path, template));
     faults.extend(always_running(&template_path, template, "DaemonSet"));
@@ -291,7 +306,8 @@ pub(super) fn daemon_set_update(new: &Value, old: &Value, subresource: Subresour
             "numberUnavailable",
             "collisionCount",
         ];
-        let mut faults: Vec<FieldError> = keys.iter().flat_map(|key| not_negative(&path, &new["status"], key)).collect();
+        let mut faults: Vec<FieldError> =
+            keys.iter().flat_map(|key| not_negative(&path, &new["status"], key)).collect();
         faults.extend(not_decremented(new, old));
         return faults;
     }
@@ -330,7 +346,7 @@ pub(super) fn stateful_set(o: &Value) -> Vec<FieldError> {
     faults.extend(required_selector(&selector_path, spec, "statefulset"));
     let template_path = path.child("template");
     match usable(&spec["selector"]) {
-        None => faults.push(FieldError::invalid(&selector_path, &spec["selector"], "")),
+        None => faults.push(FieldError::invalid(&selector_path, selector_text(&spec["selector"]), "")),
         Some(selector) => {
             let mut template = spec["template"].clone();
             add_claimed_volumes(&mut template, spec);
@@ -346,15 +362,12 @@ pub(super) fn stateful_set(o: &Value) -> Vec<FieldError> {
 
 /// The template as its pods will be: the volumes of the claim templates take the place of those of the same name.
 fn add_claimed_volumes(template: &mut Value, spec: &Value) {
-    let claims: Vec<&str> =
-        list(spec, "volumeClaimTemplates").iter().map(|c| text(&c["metadata"], "name")).collect();
+    let claims: Vec<&str> = list(spec, "volumeClaimTemplates").iter().map(|c| text(&c["metadata"], "name")).collect();
     if claims.is_empty() {
         return;
     }
-    let mut volumes: Vec<Value> = claims
-        .iter()
-        .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
-        .collect();
+    let mut volumes: Vec<Value> =
+        claims.iter().map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } })).collect();
     let own = list(&template["spec"], "volumes").iter().filter(|v| !claims.contains(&text(v, "name")));
     volumes.extend(own.cloned());
     template["spec"]["volumes"] = json!(volumes);

@@ -27,7 +27,10 @@ fn a_changed_type_takes_and_gives_back_node_ports() {
     let node = service("NodePort", &["10.0.0.1"], json!([{"protocol": "TCP", "port": 80}]));
     assert_eq!(allocations(&plain, &node), Allocations { node_ports: vec![port(0)], ..Allocations::default() });
     let held = service("NodePort", &["10.0.0.1"], json!([{"protocol": "TCP", "port": 80, "nodePort": 30080}]));
-    assert_eq!(allocations(&held, &plain), Allocations { released_node_ports: vec![port(30080)], ..Allocations::default() });
+    assert_eq!(
+        allocations(&held, &plain),
+        Allocations { released_node_ports: vec![port(30080)], ..Allocations::default() }
+    );
 }
 
 #[test]
