@@ -15,11 +15,11 @@ use crate::cache::Caches;
 use crate::token::TokenAuthority;
 
 /// The user of a request without credentials.
-pub const ANONYMOUS: &str = "system:anonymous";
+pub(crate) const ANONYMOUS: &str = "system:anonymous";
 
 /// Knows users by their credentials.
 #[derive(Debug)]
-pub struct Authenticator {
+pub(crate) struct Authenticator {
     authority: Arc<TokenAuthority>,
     caches: Arc<Caches>,
     clock: Arc<dyn Clock>,
@@ -36,7 +36,7 @@ pub(crate) fn certificate_user(der: &[u8]) -> Option<UserInfo> {
 
 impl Authenticator {
     /// An authenticator that checks tokens with `authority` against what `caches` hold.
-    pub fn new(authority: Arc<TokenAuthority>, caches: Arc<Caches>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(authority: Arc<TokenAuthority>, caches: Arc<Caches>, clock: Arc<dyn Clock>) -> Self {
         Self { authority, caches, clock }
     }
 

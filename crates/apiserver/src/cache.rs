@@ -14,11 +14,11 @@ use tokio::sync::watch;
 
 /// Events that each resource keeps for watchers. At 4 KiB an object that is changed in each event, 4 MiB a busy
 /// resource; an idle one keeps none.
-pub const RING_MAX: usize = 1024;
+pub(crate) const RING_MAX: usize = 1024;
 /// Events that are handed to a watcher under one hold of the lock.
 const BATCH_MAX: usize = 256;
 /// What all keys begin with.
-pub const ROOT: &str = "/registry/";
+pub(crate) const ROOT: &str = "/registry/";
 
 /// One change, as watchers see it.
 #[derive(Debug, Clone)]

@@ -66,7 +66,7 @@ pub struct ServiceNetwork {
 
 /// Holds what a write has allocated until the cache shows it.
 #[derive(Debug)]
-pub struct Reserved<'a> {
+pub(crate) struct Reserved<'a> {
     network: &'a ServiceNetwork,
     taken: Taken,
 }

@@ -1,1 +1,24 @@
-//! Being written.
+//! The kubelet: a worker for each Pod of the node, probes, volumes, status, the node's own heartbeat, and the way into
+//! containers (logs, exec, attach). It knows only `cri`, not the runtime behind it, and is an API client like any other.
+//!
+//! Absent on purpose, until what they need exists: static Pods, volumes of PersistentVolumeClaims and CSI drivers, image
+//! volumes, eviction, image garbage collection, resource managers, ephemeral containers, in-place resize, checkpointing,
+//! gRPC probes, the HTTP API on port 10250.
+
+mod actions;
+mod config;
+mod containers;
+mod env;
+mod images;
+mod kubelet;
+mod logs;
+mod names;
+mod node;
+mod probe;
+mod status;
+mod volumes;
+mod worker;
+
+pub use kubelet::{Kubelet, KubeletConfig, NodeFacts};
+pub use logs::{LogError, LogQuery, LogSource};
+pub use probe::{ProbeDialer, TcpProbeDialer};

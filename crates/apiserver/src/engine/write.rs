@@ -42,7 +42,9 @@ impl Engine {
         strategy.default(&mut value);
         strategy.prepare_for_create(&mut value, &self.write_context(context, target, now));
         metadata::tidy(&mut value);
-        let mut faults = registry::metadata::validate(resource, strategy, &value);
+        let mut faults = registry::metadata::validate(&value["metadata"], resource.namespaced(), &|name, prefix| {
+            strategy.validate_name(name, prefix)
+        });
         faults.extend(strategy.validate(&value));
         let name = meta_text(&value, "name").to_owned();
         check(resource, &name, &faults)?;
@@ -187,7 +189,7 @@ impl Engine {
         *new = admitted;
         metadata::tidy(new);
         let subresource = subresource(target.subresource);
-        let mut faults = registry::metadata::validate_update(resource, strategy, new, old);
+        let mut faults = registry::metadata::validate_update(&new["metadata"], &old["metadata"]);
         faults.extend(strategy.validate_update(new, old, subresource));
         check(resource, target.name, &faults)?;
         if subresource == Subresource::None {

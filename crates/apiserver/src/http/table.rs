@@ -32,8 +32,8 @@ impl IncludeObject {
 pub(crate) fn columns(resource: &'static Resource) -> Value {
     let columns = registry::columns(resource).iter().map(|column| {
         json!({
-            "name": column.name, "type": column.column_type, "format": column.format,
-            "description": column.description, "priority": column.priority,
+            "name": column.name, "type": column.kind, "format": column.format,
+            "description": "", "priority": column.priority,
         })
     });
     columns.collect()

@@ -1,0 +1,528 @@
+//! The work on one Pod's sandbox, volumes and containers: each a future that the Pod's worker runs beside the others.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::resources::{CONFIGMAPS, SECRETS, SERVICEACCOUNTS};
+use apimachinery::Object;
+use client::{EventRecorder, EventType, ObjectReference, Target, WriteOptions};
+use cri::{
+    ContainerId, ContainerState, ContainerStatus, ExecOutput, Image, ImageService, Keyring, Mount, PodSandboxId,
+    PodSandboxStatus, RuntimeService,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret};
+use serde_json::{Value, json};
+
+use crate::config::{self, ContainerInputs};
+use crate::env::{PodFacts, Sources, environment, service_variables};
+use crate::images::{self, ImageFailure};
+use crate::kubelet::Shared;
+use crate::names;
+use crate::probe::{http_get, port_number};
+use crate::volumes::{self, VolumeFile, VolumePlan};
+
+/// Where a container writes its last words, and how much of them is kept.
+const TERMINATION_MESSAGE_MAX: usize = 4096;
+
+/// API objects that a Pod refers to, read before they are needed.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Referred {
+    config_maps: std::collections::BTreeMap<String, Arc<ConfigMap>>,
+    secrets: std::collections::BTreeMap<String, Arc<Secret>>,
+}
+
+impl Sources for Referred {
+    fn config_map(&self, name: &str) -> Option<Arc<ConfigMap>> {
+        self.config_maps.get(name).cloned()
+    }
+
+    fn secret(&self, name: &str) -> Option<Arc<Secret>> {
+        self.secrets.get(name).cloned()
+    }
+}
+
+/// What a started container is.
+#[derive(Debug, Clone)]
+pub(crate) struct Started {
+    pub(crate) status: ContainerStatus,
+    pub(crate) image: Image,
+}
+
+/// Why a container did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartFailure {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    /// Whether an image pull failed, which has a back-off of its own.
+    pub(crate) pull: bool,
+    /// The container, if it was made.
+    pub(crate) id: Option<ContainerId>,
+}
+
+impl StartFailure {
+    fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into(), pull: false, id: None }
+    }
+}
+
+impl From<ImageFailure> for StartFailure {
+    fn from(failure: ImageFailure) -> Self {
+        Self { reason: failure.reason.to_owned(), message: failure.message, pull: failure.pulled, id: None }
+    }
+}
+
+/// One Pod's hands: what its worker's futures share.
+#[derive(Clone)]
+pub(crate) struct PodHands {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pod: Arc<Pod>,
+    pub(crate) about: ObjectReference,
+}
+
+impl PodHands {
+    fn runtime(&self) -> &Arc<dyn RuntimeService> {
+        &self.shared.runtime
+    }
+
+    fn images(&self) -> &Arc<dyn ImageService> {
+        &self.shared.images
+    }
+
+    pub(crate) fn recorder(&self) -> &EventRecorder {
+        &self.shared.recorder
+    }
+
+    /// A reference to one of the Pod's containers.
+    pub(crate) fn about_container(&self, container: &str) -> ObjectReference {
+        let init = self.pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == container);
+        let list = if init { "initContainers" } else { "containers" };
+        self.about.clone().field(format!("spec.{list}{{{container}}}"))
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.shared.config.root_directory.join("pods").join(names::uid(&self.pod))
+    }
+
+    fn volume_directory(&self, volume: &str) -> PathBuf {
+        self.directory().join("volumes").join(volume)
+    }
+
+    pub(crate) fn log_directory(&self) -> PathBuf {
+        let name = format!("{}_{}_{}", names::namespace(&self.pod), names::name(&self.pod), names::uid(&self.pod));
+        self.shared.config.log_directory.join(name)
+    }
+
+    pub(crate) fn facts(&self, pod_ip: &str) -> PodFacts {
+        PodFacts {
+            node_name: self.shared.config.node_name.clone(),
+            host_ip: self.shared.config.node_ip.clone(),
+            pod_ip: pod_ip.to_owned(),
+            node_allocatable: self.shared.config.facts.allocatable.clone(),
+        }
+    }
+
+    /// Reads every ConfigMap and Secret that the Pod names.
+    pub(crate) async fn referred(&self) -> Referred {
+        let mut referred = Referred::default();
+        let (mut maps, mut secrets) = (Vec::new(), Vec::new());
+        let value = serde_json::to_value(&self.pod.spec).unwrap_or_default();
+        collect_names(&value, &mut maps, &mut secrets);
+        let namespace = names::namespace(&self.pod);
+        for name in maps {
+            if let Ok(object) = self.shared.client.get(CONFIGMAPS, namespace, &name).await
+                && let Ok(map) = object.typed::<ConfigMap>()
+            {
+                referred.config_maps.insert(name, map);
+            }
+        }
+        for name in secrets {
+            if let Ok(object) = self.shared.client.get(SECRETS, namespace, &name).await
+                && let Ok(secret) = object.typed::<Secret>()
+            {
+                referred.secrets.insert(name, secret);
+            }
+        }
+        referred
+    }
+
+    /// Makes the Pod's volumes and its sandbox. `Err` is the Event's reason and message.
+    pub(crate) async fn set_up(&self, attempt: u32) -> Result<PodSandboxStatus, (&'static str, String)> {
+        let referred = self.referred().await;
+        self.write_volumes(&referred, "").await.map_err(|message| ("FailedMount", message))?;
+        let log_directory = self.log_directory();
+        let sandbox = config::sandbox(&self.pod, attempt, log_directory.clone(), &self.shared.config.cluster_dns());
+        let made = self.shared.supervisor.blocking(move || std::fs::create_dir_all(&log_directory)).await;
+        if let Some(Err(error)) = made {
+            return Err(("FailedCreatePodSandBox", format!("Failed to create pod sandbox: log directory: {error}")));
+        }
+        let made = self.runtime().run_pod_sandbox(sandbox).await;
+        made.map_err(|error| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")))
+    }
+
+    /// Writes the files of all volumes; what is as it should be is left alone.
+    pub(crate) async fn write_volumes(&self, referred: &Referred, pod_ip: &str) -> Result<(), String> {
+        let facts = self.facts(pod_ip);
+        let spec = self.pod.spec.as_ref();
+        let group = spec.and_then(|s| s.security_context.as_ref()).and_then(|s| s.fs_group);
+        let group = group.and_then(|g| u32::try_from(g).ok());
+        for volume in spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
+            let mut plan = volumes::plan(&self.pod, volume, &facts, referred)?;
+            if let VolumePlan::Files { files, tokens, default_mode } = &mut plan {
+                for request in tokens.iter() {
+                    let token = self.token(request).await.map_err(|error| {
+                        format!(
+                            "MountVolume.SetUp failed for volume {:?} : failed to fetch token: {error}",
+                            volume.name
+                        )
+                    })?;
+                    let mode = if group.is_some() { 0o640 } else { *default_mode };
+                    files.insert(request.path.clone(), VolumeFile { content: token.into_bytes(), mode });
+                }
+            }
+            let directory = self.volume_directory(&volume.name);
+            let nanos = self.shared.clock.now().as_nanosecond();
+            let done = self.shared.supervisor.blocking(move || volumes::set_up(&plan, &directory, group, nanos)).await;
+            match done {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    return Err(format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name));
+                }
+                None => {
+                    return Err(format!("MountVolume.SetUp failed for volume {:?} : the work panicked", volume.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn token(&self, request: &volumes::TokenRequest) -> Result<String, String> {
+        let account = self.pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_default();
+        let mut spec = json!({"expirationSeconds": request.seconds, "boundObjectRef": {
+            "kind": "Pod", "apiVersion": "v1", "name": names::name(&self.pod), "uid": names::uid(&self.pod),
+        }});
+        if let Some(audience) = &request.audience {
+            spec["audiences"] = json!([audience]);
+        }
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
+        let target = Target::object(SERVICEACCOUNTS, names::namespace(&self.pod), &account).subresource("token");
+        let transport = self.shared.client.transport();
+        let answer = transport.create(target, body, &WriteOptions::default()).await.map_err(|e| e.to_string())?;
+        let token = Object::value(&answer)["status"]["token"].as_str().map(str::to_owned);
+        token.ok_or_else(|| "the server sent no token".to_owned())
+    }
+
+    async fn keyring(&self) -> Keyring {
+        let mut keyring = Keyring::default();
+        let namespace = names::namespace(&self.pod);
+        let secrets = self.pod.spec.iter().flat_map(|s| s.image_pull_secrets.iter().flatten());
+        for reference in secrets {
+            let Ok(object) = self.shared.client.get(SECRETS, namespace, &reference.name).await else { continue };
+            let Ok(secret) = object.typed::<Secret>() else { continue };
+            let data = |key: &str| secret.data.as_ref().and_then(|d| d.get(key)).map(|b| b.0.clone());
+            let added = match (data(".dockerconfigjson"), data(".dockercfg")) {
+                (Some(bytes), _) => keyring.add_docker_config_json(&bytes),
+                (None, Some(bytes)) => keyring.add_dockercfg(&bytes),
+                _ => Ok(()),
+            };
+            if let Err(error) = added {
+                tracing::warn!(secret = %reference.name, error = %error, "an image pull secret can't be read");
+            }
+        }
+        keyring
+    }
+
+    /// Pulls, makes and starts a container.
+    pub(crate) async fn start(
+        &self,
+        container: &Container,
+        sandbox: &PodSandboxId,
+        pod_ip: &str,
+        attempt: u32,
+    ) -> Result<Started, StartFailure> {
+        let about = self.about_container(&container.name);
+        let warn = |reason: &str, text: String| self.recorder().event(about.clone(), EventType::Warning, reason, text);
+        let keyring = self.keyring().await;
+        let image = images::ensure(self.images(), self.recorder(), &about, container, &keyring).await;
+        let image = image
+            .map_err(StartFailure::from)
+            .inspect_err(|failure| warn("Failed", format!("Error: {}", failure.reason)))?;
+        let configured = self.configure(container, &image, pod_ip, attempt).await;
+        let configured = configured.map_err(|message| {
+            warn("Failed", format!("Error: {message}"));
+            StartFailure::new("CreateContainerConfigError", message)
+        })?;
+        let id = self.runtime().create_container(sandbox, configured).await.map_err(|error| {
+            warn("Failed", format!("Error: {error}"));
+            StartFailure::new("CreateContainerError", error.to_string())
+        })?;
+        self.recorder().event(about.clone(), EventType::Normal, "Created", "Container created");
+        if let Err(error) = self.runtime().start_container(&id).await {
+            warn("Failed", format!("Error: {error}"));
+            return Err(StartFailure { id: Some(id), ..StartFailure::new("RunContainerError", error.to_string()) });
+        }
+        self.recorder().event(about.clone(), EventType::Normal, "Started", "Container started");
+        let post_start = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());
+        if let Some(hook) = post_start
+            && let Err(error) = self.hook(hook, container, &id, pod_ip).await
+        {
+            warn("FailedPostStartHook", "PostStartHook failed".to_owned());
+            tracing::debug!(container = %container.name, error, "the postStart hook failed");
+            let _ = self.runtime().stop_container(&id, Duration::from_secs(self.grace())).await;
+            return Err(StartFailure { id: Some(id), ..StartFailure::new("PostStartHookError", error) });
+        }
+        let status = self.runtime().container_status(&id).await;
+        let status = status.map_err(|error| StartFailure::new("RunContainerError", error.to_string()))?;
+        Ok(Started { status, image })
+    }
+
+    async fn configure(
+        &self,
+        container: &Container,
+        image: &Image,
+        pod_ip: &str,
+        attempt: u32,
+    ) -> Result<cri::ContainerConfig, String> {
+        let referred = self.referred().await;
+        // Addresses are known only now; files that show them are written again.
+        self.write_volumes(&referred, pod_ip).await?;
+        let spec = self.pod.spec.as_ref();
+        let own = spec.and_then(|s| s.enable_service_links) != Some(false);
+        let services = self.shared.services.store().list();
+        let services: Vec<_> = services.iter().filter_map(|s| s.typed().ok()).collect();
+        let variables = service_variables(&services, names::namespace(&self.pod), own);
+        let facts = self.facts(pod_ip);
+        let envs = environment(&self.pod, container, variables, &facts, &referred)?;
+        let mounts = self.mounts(container, pod_ip, attempt, &envs).await?;
+        config::container(ContainerInputs {
+            pod: &self.pod,
+            container,
+            attempt,
+            image,
+            envs,
+            mounts,
+            log_path: PathBuf::from(&container.name).join(format!("{attempt}.log")),
+            node_memory_bytes: self.shared.config.facts.memory_bytes,
+        })
+    }
+
+    async fn mounts(
+        &self,
+        container: &Container,
+        pod_ip: &str,
+        attempt: u32,
+        envs: &[cri::KeyValue],
+    ) -> Result<Vec<Mount>, String> {
+        let spec = self.pod.spec.as_ref();
+        let known = envs.iter().map(|kv| (kv.key.clone(), kv.value.clone())).collect();
+        let mut mounts = Vec::new();
+        let mut sub_paths = Vec::new();
+        for mount in container.volume_mounts.iter().flatten() {
+            let volume = spec.and_then(|s| s.volumes.as_ref()).into_iter().flatten().find(|v| v.name == mount.name);
+            let volume = volume
+                .ok_or_else(|| format!("volume {:?} of the mount {:?} is not there", mount.name, mount.mount_path))?;
+            let base = match &volume.host_path {
+                Some(host) => PathBuf::from(&host.path),
+                None => self.volume_directory(&mount.name),
+            };
+            let sub_path = match (&mount.sub_path_expr, &mount.sub_path) {
+                (Some(expression), _) if !expression.is_empty() => crate::env::expand(expression, &known),
+                (_, Some(path)) => path.clone(),
+                _ => String::new(),
+            };
+            if sub_path.split('/').any(|part| part == "..") || sub_path.starts_with('/') {
+                return Err(format!(
+                    "the subPath {sub_path:?} of the mount {:?} leads out of its volume",
+                    mount.mount_path
+                ));
+            }
+            let host_path = if sub_path.is_empty() { base } else { base.join(&sub_path) };
+            if !sub_path.is_empty() {
+                sub_paths.push(host_path.clone());
+            }
+            mounts.push(Mount {
+                host_path,
+                container_path: PathBuf::from(&mount.mount_path),
+                readonly: mount.read_only == Some(true),
+                recursive_read_only: false,
+                propagation: config::propagation(mount.mount_propagation.as_deref()),
+            });
+        }
+        let target = |path: &str| container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);
+        let host_network = spec.and_then(|s| s.host_network) == Some(true);
+        let hosts = (!target("/etc/hosts") && !host_network)
+            .then(|| config::hosts_file(&self.pod, pod_ip, &self.shared.config.cluster_domain));
+        let termination =
+            container.termination_message_path.clone().unwrap_or_else(|| "/dev/termination-log".to_owned());
+        let directory = self.directory();
+        let log = directory.join("containers").join(&container.name).join(attempt.to_string());
+        let (hosts_path, log_path) = (directory.join("etc-hosts"), log);
+        let (written_hosts, written_log) = (hosts_path.clone(), log_path.clone());
+        let text = hosts.clone();
+        let done = self.shared.supervisor.blocking(move || -> std::io::Result<()> {
+            use std::os::unix::fs::PermissionsExt;
+            for path in sub_paths {
+                if std::fs::symlink_metadata(&path).is_err() {
+                    std::fs::create_dir_all(&path)?;
+                }
+            }
+            if let Some(parent) = written_log.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(&written_log, b"")?;
+            std::fs::set_permissions(&written_log, std::fs::Permissions::from_mode(0o666))?;
+            if let Some(text) = text {
+                std::fs::write(&written_hosts, text)?;
+            }
+            Ok(())
+        });
+        match done.await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(format!("failed to prepare the Pod's files: {error}")),
+            None => return Err("failed to prepare the Pod's files: the work panicked".to_owned()),
+        }
+        if hosts.is_some() {
+            mounts.push(Mount { host_path: hosts_path, container_path: "/etc/hosts".into(), ..Mount::default() });
+        }
+        mounts.push(Mount { host_path: log_path, container_path: termination.into(), ..Mount::default() });
+        Ok(mounts)
+    }
+
+    /// The Pod's grace in seconds.
+    pub(crate) fn grace(&self) -> u64 {
+        let own = self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds).unwrap_or(30);
+        let asked = self.pod.metadata.deletion_grace_period_seconds.unwrap_or(own);
+        u64::try_from(asked).unwrap_or(0)
+    }
+
+    /// Runs the preStop hook and stops a container; the hook's time counts against the grace.
+    pub(crate) async fn stop(
+        &self,
+        container: &Container,
+        id: &ContainerId,
+        grace_seconds: u64,
+        pod_ip: &str,
+        text: &str,
+    ) {
+        let about = self.about_container(&container.name);
+        self.recorder().event(about.clone(), EventType::Normal, "Killing", text);
+        let grace = Duration::from_secs(grace_seconds);
+        let started = tokio::time::Instant::now();
+        let hook = container.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref());
+        if let Some(hook) = hook.filter(|_| grace_seconds > 0) {
+            match tokio::time::timeout(grace, self.hook(hook, container, id, pod_ip)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => {
+                    self.recorder().event(about, EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
+                }
+                Err(_) => tracing::debug!(container = %container.name, "the preStop hook took all of the grace"),
+            }
+        }
+        // Upstream gives two seconds more where the hook has eaten everything up.
+        let least = if grace_seconds == 0 { Duration::ZERO } else { Duration::from_secs(2).min(grace) };
+        let left = grace.saturating_sub(started.elapsed()).max(least);
+        if let Err(error) = self.runtime().stop_container(id, left).await
+            && !error.is_not_found()
+        {
+            tracing::warn!(container = %container.name, error = %error, "failed to stop a container");
+        }
+    }
+
+    async fn hook(
+        &self,
+        hook: &LifecycleHandler,
+        container: &Container,
+        id: &ContainerId,
+        pod_ip: &str,
+    ) -> Result<(), String> {
+        if let Some(exec) = &hook.exec {
+            let argv = exec.command.clone().unwrap_or_default();
+            let output: ExecOutput = self.runtime().exec_sync(id, &argv, None).await.map_err(|e| e.to_string())?;
+            if output.exit_code != 0 {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(format!(
+                    "Exec lifecycle hook ({argv:?}) for Container {:?} exited with {}: {said}",
+                    container.name, output.exit_code
+                ));
+            }
+            return Ok(());
+        }
+        if let Some(http) = &hook.http_get {
+            let port = port_number(&http.port, container)?;
+            let host = http.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| pod_ip.to_owned());
+            let path = http.path.clone().unwrap_or_else(|| "/".to_owned());
+            return http_get(&*self.shared.dialer, &host, port, &path, &[]).await;
+        }
+        if let Some(sleep) = &hook.sleep {
+            tokio::time::sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;
+        }
+        Ok(())
+    }
+
+    /// What a container said at its end: its termination message, or the end of its log if it wants that.
+    pub(crate) async fn last_words(&self, container: &Container, attempt: u32, failed: bool) -> String {
+        let path = self.directory().join("containers").join(&container.name).join(attempt.to_string());
+        let from_log = failed && container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+        let log = self.log_directory().join(&container.name).join(format!("{attempt}.log"));
+        let read = self.shared.supervisor.blocking(move || {
+            let said = std::fs::read(&path).unwrap_or_default();
+            if !said.is_empty() || !from_log {
+                return String::from_utf8_lossy(&said[..said.len().min(TERMINATION_MESSAGE_MAX)]).into_owned();
+            }
+            crate::logs::last_lines(&log, 80, 2048)
+        });
+        read.await.unwrap_or_default()
+    }
+
+    /// Ends the sandbox and removes everything of the Pod.
+    pub(crate) async fn tear_down(&self, sandbox: Option<&PodSandboxId>) {
+        if let Some(id) = sandbox {
+            for call in [self.runtime().stop_pod_sandbox(id).await, self.runtime().remove_pod_sandbox(id).await] {
+                if let Err(error) = call
+                    && !error.is_not_found()
+                {
+                    tracing::warn!(pod = %names::full_name(&self.pod), error = %error, "failed to remove a sandbox");
+                }
+            }
+        }
+        let (directory, logs) = (self.directory(), self.log_directory());
+        let removed = self.shared.supervisor.blocking(move || {
+            volumes::tear_down(&directory.join("volumes"))?;
+            let _ = std::fs::remove_dir_all(&directory);
+            let _ = std::fs::remove_dir_all(&logs);
+            Ok::<(), std::io::Error>(())
+        });
+        if let Some(Err(error)) = removed.await {
+            tracing::warn!(pod = %names::full_name(&self.pod), error = %error, "failed to remove a Pod's files");
+        }
+    }
+}
+
+/// The names of ConfigMaps and Secrets in a Pod's spec, wherever they can stand.
+fn collect_names(value: &Value, maps: &mut Vec<String>, secrets: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect_names(item, maps, secrets)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let name = field["name"].as_str().or_else(|| field["secretName"].as_str());
+                match (key.as_str(), name) {
+                    ("configMap" | "configMapRef" | "configMapKeyRef", Some(name)) => maps.push(name.to_owned()),
+                    ("secret" | "secretRef" | "secretKeyRef", Some(name)) => secrets.push(name.to_owned()),
+                    _ => {}
+                }
+                collect_names(field, maps, secrets);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// When a container began and ended, from the runtime's word.
+pub(crate) fn times(status: &ContainerStatus) -> (Option<Timestamp>, Option<Timestamp>) {
+    match &status.state {
+        ContainerState::Created => (None, None),
+        ContainerState::Running { started_at } => (Some(*started_at), None),
+        ContainerState::Exited { started_at, finished_at, .. } => (*started_at, Some(*finished_at)),
+    }
+}

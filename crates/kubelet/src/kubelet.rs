@@ -1,0 +1,351 @@
+//! The kubelet as a whole: it dispatches Pods and runtime events to workers, and does nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::resources::{PODS, SERVICES};
+use apimachinery::Object;
+use client::{Change, Client, EventRecorder, EventType, Informer, Informers, ObjectReference};
+use component_base::{Clock, Random, Supervisor};
+use cri::{
+    AttachOptions, ContainerFilter, ContainerStatus, DnsConfig, DuplexStream, ExecOptions, ExecSession, ImageService,
+    PodSandboxFilter, RuntimeError, RuntimeService,
+};
+use k8s_openapi::api::core::v1::Pod;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::config::ClusterDns;
+use crate::logs::{LogError, LogQuery, LogSource};
+use crate::names;
+use crate::probe::ProbeDialer;
+use crate::worker::{self, Told, WorkerHandle};
+
+/// Workers that have ended and wait to be forgotten.
+const FINISHED_MAX: usize = 256;
+
+/// What the node is and has.
+#[derive(Debug, Clone, Default)]
+pub struct NodeFacts {
+    /// All resources by name.
+    pub capacity: BTreeMap<String, String>,
+    /// What Pods may use.
+    pub allocatable: BTreeMap<String, String>,
+    /// Memory in bytes.
+    pub memory_bytes: i64,
+    /// `amd64`, `arm64`.
+    pub architecture: String,
+    /// The kernel's release.
+    pub kernel_version: String,
+    /// The system's name, as `/etc/os-release` has it.
+    pub os_image: String,
+    /// Identifies the machine (or the node of a local cluster).
+    pub machine_id: String,
+    /// Identifies this run of the kernel.
+    pub boot_id: String,
+}
+
+/// What a kubelet is told.
+#[derive(Debug, Clone)]
+pub struct KubeletConfig {
+    /// The node's name.
+    pub node_name: String,
+    /// The node's address.
+    pub node_ip: String,
+    /// Where the node's Pods get their addresses.
+    pub pod_cidr: String,
+    /// The node's resources and identity.
+    pub facts: NodeFacts,
+    /// Where volumes are kept (`/var/lib/kubelet`).
+    pub root_directory: PathBuf,
+    /// Where logs are kept (`/var/log/pods`).
+    pub log_directory: PathBuf,
+    /// The cluster DNS' address; empty if there is none.
+    pub cluster_dns: String,
+    /// `cluster.local`.
+    pub cluster_domain: String,
+    /// How the node itself resolves names.
+    pub node_dns: DnsConfig,
+}
+
+impl KubeletConfig {
+    pub(crate) fn cluster_dns(&self) -> ClusterDns {
+        ClusterDns {
+            server: self.cluster_dns.clone(),
+            domain: self.cluster_domain.clone(),
+            node: self.node_dns.clone(),
+        }
+    }
+}
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) config: KubeletConfig,
+    pub(crate) client: Client,
+    pub(crate) runtime: Arc<dyn RuntimeService>,
+    pub(crate) images: Arc<dyn ImageService>,
+    pub(crate) recorder: EventRecorder,
+    pub(crate) services: Informer,
+    pub(crate) dialer: Arc<dyn ProbeDialer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<Random>,
+    pub(crate) supervisor: Supervisor,
+}
+
+/// A running kubelet.
+#[derive(Clone)]
+pub struct Kubelet {
+    shared: Arc<Shared>,
+    pods: Informer,
+}
+
+impl std::fmt::Debug for Kubelet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kubelet").field("node", &self.shared.config.node_name).finish_non_exhaustive()
+    }
+}
+
+impl Kubelet {
+    /// Starts a kubelet: registers its node, takes over what runs there, and follows the Pods that are bound to it.
+    #[allow(clippy::too_many_arguments, reason = "each is one thing of the world that tests replace")]
+    pub fn start(
+        config: KubeletConfig,
+        client: Client,
+        informers: &Informers,
+        runtime: Arc<dyn RuntimeService>,
+        images: Arc<dyn ImageService>,
+        dialer: Arc<dyn ProbeDialer>,
+        clock: Arc<dyn Clock>,
+        random: Arc<Random>,
+        supervisor: Supervisor,
+    ) -> Self {
+        let recorder = EventRecorder::start(client.clone(), &supervisor, clock.clone(), "kubelet", &config.node_name);
+        let pods = informers.selected(PODS, &format!("spec.nodeName={}", config.node_name));
+        let services = informers.of(SERVICES);
+        let shared = Arc::new(Shared {
+            config,
+            client,
+            runtime,
+            images,
+            recorder,
+            services,
+            dialer,
+            clock,
+            random,
+            supervisor: supervisor.clone(),
+        });
+        let about = ObjectReference {
+            kind: "Node".to_owned(),
+            name: shared.config.node_name.clone(),
+            uid: shared.config.node_name.clone(),
+            ..ObjectReference::default()
+        };
+        shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
+        supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone()));
+        let dispatcher = Dispatcher { shared: shared.clone(), pods: pods.clone(), workers: Arc::default() };
+        supervisor.spawn_until_shutdown("kubelet", dispatcher.run());
+        Self { shared, pods }
+    }
+
+    fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        self.pods.store().get(&format!("{namespace}/{name}"))?.typed().ok()
+    }
+
+    /// The newest run of a container, or the one before it.
+    async fn run_of(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+    ) -> Result<ContainerStatus, LogError> {
+        let missing = |what: &str| LogError::NotThere(what.to_owned());
+        let found = self.pod(namespace, pod).ok_or_else(|| missing(&format!("pod {pod:?} is not on this node")))?;
+        let labels = BTreeMap::from([
+            (names::POD_UID.to_owned(), names::uid(&found).to_owned()),
+            (names::CONTAINER_NAME.to_owned(), container.to_owned()),
+        ]);
+        let filter = ContainerFilter { labels, ..ContainerFilter::default() };
+        let mut runs = self.shared.runtime.list_containers(&filter).await.unwrap_or_default();
+        runs.sort_by_key(|status| std::cmp::Reverse(status.metadata.attempt));
+        let wanted = if previous { runs.into_iter().nth(1) } else { runs.into_iter().next() };
+        wanted.ok_or_else(|| {
+            if previous {
+                missing(&format!("previous terminated container {container:?} in pod {pod:?} not found"))
+            } else {
+                missing(&format!("container {container:?} in pod {pod:?} is waiting to start: ContainerCreating"))
+            }
+        })
+    }
+
+    /// Opens the log of a container; with it comes whether the container still runs.
+    pub async fn open_log(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+        query: LogQuery,
+    ) -> Result<(LogSource, ContainerStatus), LogError> {
+        let status = self.run_of(namespace, pod, container, previous).await?;
+        let path =
+            status.log_path.clone().ok_or_else(|| LogError::NotThere("the container keeps no log".to_owned()))?;
+        let opened = self.shared.supervisor.blocking(move || LogSource::open(&path, query)).await;
+        let source = opened.unwrap_or_else(|| Err(LogError::NotThere("reading the log panicked".to_owned())))?;
+        Ok((source, status))
+    }
+
+    /// Runs a program in a container.
+    pub async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        options: ExecOptions,
+    ) -> Result<ExecSession, RuntimeError> {
+        let status = self.run_of(namespace, pod, container, false).await;
+        let status = status.map_err(|error| RuntimeError::ContainerNotFound(error.to_string()))?;
+        self.shared.runtime.exec(&status.id, options).await
+    }
+
+    /// Joins a container's own streams.
+    pub async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        options: AttachOptions,
+    ) -> Result<ExecSession, RuntimeError> {
+        let status = self.run_of(namespace, pod, container, false).await;
+        let status = status.map_err(|error| RuntimeError::ContainerNotFound(error.to_string()))?;
+        self.shared.runtime.attach(&status.id, options).await
+    }
+
+    /// Connects to a port in a Pod's network.
+    pub async fn port_forward(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+    ) -> Result<Box<dyn DuplexStream>, RuntimeError> {
+        let found = self.pod(namespace, pod).ok_or_else(|| RuntimeError::SandboxNotFound(pod.to_owned()))?;
+        let labels = BTreeMap::from([(names::POD_UID.to_owned(), names::uid(&found).to_owned())]);
+        let filter = PodSandboxFilter { labels, ..PodSandboxFilter::default() };
+        let sandboxes = self.shared.runtime.list_pod_sandboxes(&filter).await?;
+        let newest = sandboxes.into_iter().max_by_key(|s| s.metadata.attempt);
+        let sandbox = newest.ok_or_else(|| RuntimeError::SandboxNotFound(pod.to_owned()))?;
+        self.shared.runtime.port_forward(&sandbox.id, port).await
+    }
+
+    /// What tells of the runtime's events, for those who follow a log.
+    pub fn subscribe(&self) -> broadcast::Receiver<cri::ContainerEvent> {
+        self.shared.runtime.subscribe()
+    }
+}
+
+type Workers = Arc<Mutex<BTreeMap<String, WorkerHandle>>>;
+
+struct Dispatcher {
+    shared: Arc<Shared>,
+    pods: Informer,
+    workers: Workers,
+}
+
+impl Dispatcher {
+    async fn run(self) {
+        let (finished, mut ended) = mpsc::channel::<String>(FINISHED_MAX);
+        // Each change wakes the loop once; what matters is read from the store.
+        let (changed, mut changes) = mpsc::channel::<()>(1);
+        let mut events = self.shared.runtime.subscribe();
+        self.shared.services.synced().await;
+        self.pods.synced().await;
+        self.sweep().await;
+        let gone: Arc<Mutex<Vec<Arc<Object>>>> = Arc::default();
+        let noted = gone.clone();
+        self.pods.on_change(move |change| {
+            if let Change::Deleted(object) = change {
+                noted.lock().push(object.clone());
+            }
+            if let Change::Updated(before, after) = change
+                && before.meta().uid != after.meta().uid
+            {
+                noted.lock().push(before.clone());
+            }
+            let _ = changed.try_send(());
+        });
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = changes.recv() => {
+                    for object in std::mem::take(&mut *gone.lock()) {
+                        if let Some(worker) = self.workers.lock().get(&object.meta().uid) {
+                            worker.told.send_replace(Told::Gone);
+                        }
+                    }
+                    self.dispatch(&finished);
+                }
+                Some(uid) = ended.recv() => {
+                    self.workers.lock().remove(&uid);
+                }
+                event = events.recv() => match event {
+                    Ok(event) => self.route(event),
+                    Err(broadcast::error::RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "runtime events were missed");
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    fn dispatch(&self, finished: &mpsc::Sender<String>) {
+        for object in self.pods.store().list() {
+            let uid = object.meta().uid.clone();
+            let mut workers = self.workers.lock();
+            match workers.get(&uid) {
+                Some(worker) => {
+                    worker.told.send_if_modified(|told| match told {
+                        Told::Desired(known) if known.meta().resource_version == object.meta().resource_version => {
+                            false
+                        }
+                        Told::Gone => false,
+                        Told::Desired(_) => {
+                            *told = Told::Desired(object.clone());
+                            true
+                        }
+                    });
+                }
+                None => {
+                    if let Some(worker) = worker::start(&self.shared, object, finished.clone()) {
+                        workers.insert(uid, worker);
+                    }
+                }
+            }
+        }
+    }
+
+    fn route(&self, event: cri::ContainerEvent) {
+        if let Some(worker) = self.workers.lock().get(&event.pod_uid)
+            && worker.runtime_events.try_send(event.kind).is_err()
+        {
+            tracing::warn!(pod = %event.pod_uid, "a Pod's worker is behind and misses a runtime event");
+        }
+    }
+
+    /// Removes what runs on the node for Pods that no longer exist.
+    async fn sweep(&self) {
+        let known: Vec<String> = self.pods.store().list().iter().map(|pod| pod.meta().uid.clone()).collect();
+        let sandboxes = self.shared.runtime.list_pod_sandboxes(&PodSandboxFilter::default()).await.unwrap_or_default();
+        for sandbox in sandboxes.into_iter().filter(|s| !known.contains(&s.metadata.uid)) {
+            tracing::info!(pod = %sandbox.metadata.name, "removing what is left of a Pod that is gone");
+            let filter = ContainerFilter { sandbox_id: Some(sandbox.id.clone()), ..ContainerFilter::default() };
+            for container in self.shared.runtime.list_containers(&filter).await.unwrap_or_default() {
+                let _ = self.shared.runtime.stop_container(&container.id, Duration::ZERO).await;
+            }
+            let _ = self.shared.runtime.stop_pod_sandbox(&sandbox.id).await;
+            let _ = self.shared.runtime.remove_pod_sandbox(&sandbox.id).await;
+        }
+    }
+}

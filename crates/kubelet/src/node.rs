@@ -1,0 +1,135 @@
+//! The node's own object and heartbeat (upstream: `pkg/kubelet/nodestatus`, `pkg/kubelet/nodelease`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::resources::{LEASES, NODES};
+use apimachinery::{ApiError, Reason};
+use client::PatchKind;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::kubelet::{KubeletConfig, Shared};
+
+/// How often the Lease is renewed, and for how long it is good.
+const LEASE_SECONDS: u64 = 40;
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How often the node's status is written although nothing changed.
+const REPORT_EVERY: Duration = Duration::from_secs(300);
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+fn time(at: Timestamp) -> Value {
+    json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// The node's object as it is registered.
+pub(crate) fn object(config: &KubeletConfig, runtime_version: &str, old: &Value, now: Timestamp) -> Value {
+    let name = &config.node_name;
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux",
+                "kubernetes.io/arch": config.facts.architecture, "beta.kubernetes.io/arch": config.facts.architecture,
+            },
+            "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+        },
+        "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
+        "status": status(config, runtime_version, old, now),
+    })
+}
+
+/// The node's status.
+pub(crate) fn status(config: &KubeletConfig, runtime_version: &str, old: &Value, now: Timestamp) -> Value {
+    let facts = &config.facts;
+    let conditions = [
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+    ];
+    let list: Vec<Value> = conditions
+        .into_iter()
+        .map(|(kind, status, reason, message)| {
+            let before = old["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind);
+            let since =
+                before.filter(|c| c["status"] == status).map_or_else(|| time(now), |c| c["lastTransitionTime"].clone());
+            json!({"type": kind, "status": status, "reason": reason, "message": message,
+                   "lastHeartbeatTime": time(now), "lastTransitionTime": since})
+        })
+        .collect();
+    json!({
+        "capacity": facts.capacity, "allocatable": facts.allocatable, "conditions": list,
+        "addresses": [{"type": "InternalIP", "address": config.node_ip}, {"type": "Hostname", "address": config.node_name}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+        "nodeInfo": {
+            "machineID": facts.machine_id, "systemUUID": facts.machine_id, "bootID": facts.boot_id,
+            "kernelVersion": facts.kernel_version, "osImage": facts.os_image, "containerRuntimeVersion": runtime_version,
+            "kubeletVersion": "v1.37.2", "kubeProxyVersion": "", "operatingSystem": "linux",
+            "architecture": facts.architecture,
+        },
+    })
+}
+
+/// Registers the node and keeps its Lease and status fresh.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let version = shared.runtime.version();
+    let runtime_version = format!("{}://{}", version.name, version.version);
+    let mut delay = Duration::from_millis(50);
+    while let Err(error) = register(&shared, &runtime_version).await {
+        tracing::warn!(error = %error, "failed to register the node, will retry");
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(Duration::from_secs(7));
+    }
+    let mut reported = tokio::time::Instant::now();
+    loop {
+        if let Err(error) = renew(&shared).await {
+            tracing::warn!(error = %error, "failed to renew the node's Lease");
+        }
+        if reported.elapsed() >= REPORT_EVERY {
+            reported = tokio::time::Instant::now();
+            if let Err(error) = report(&shared, &runtime_version).await {
+                tracing::warn!(error = %error, "failed to write the node's status");
+            }
+        }
+        tokio::time::sleep(RENEW_EVERY).await;
+    }
+}
+
+async fn register(shared: &Shared, runtime_version: &str) -> Result<(), ApiError> {
+    let body = object(&shared.config, runtime_version, &Value::Null, shared.clock.now());
+    match shared.client.create(NODES, "", body).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.reason == Reason::AlreadyExists => report(shared, runtime_version).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn report(shared: &Shared, runtime_version: &str) -> Result<(), ApiError> {
+    let name = &shared.config.node_name;
+    let old = shared.client.get(NODES, "", name).await?;
+    let status = status(&shared.config, runtime_version, &old.value()["status"], shared.clock.now());
+    let patch = json!({"status": status});
+    shared.client.patch_status(NODES, "", name, PatchKind::Strategic, patch).await.map(|_| ())
+}
+
+async fn renew(shared: &Shared) -> Result<(), ApiError> {
+    let name = &shared.config.node_name;
+    let now = shared.clock.now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let patch = json!({"spec": {"renewTime": now}});
+    match shared.client.patch(LEASES, LEASE_NAMESPACE, name, PatchKind::Merge, patch).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.reason == Reason::NotFound => {
+            let node = shared.client.get(NODES, "", name).await?;
+            let owner = json!([{"apiVersion": "v1", "kind": "Node", "name": name, "uid": node.meta().uid}]);
+            let lease = json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": name, "namespace": LEASE_NAMESPACE, "ownerReferences": owner},
+                "spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now},
+            });
+            shared.client.create(LEASES, LEASE_NAMESPACE, lease).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,232 @@
+//! Probes: whether a container has started, is alive, is ready (upstream: `pkg/kubelet/prober`).
+//!
+//! One task a probe, from the container's start to its end. Its verdicts go to the Pod's worker.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use component_base::Random;
+use cri::{ContainerId, RuntimeError, RuntimeService};
+use futures_util::future::BoxFuture;
+use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// The most bytes of an answer that are read (upstream: 10 KiB).
+const BODY_MAX: usize = 10 << 10;
+
+/// Opens connections to Pods: from inside the node's network.
+pub trait ProbeDialer: Send + Sync + std::fmt::Debug {
+    /// Connects, within the caller's time.
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<TcpStream>>;
+}
+
+/// Connects from the process' own network namespace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TcpProbeDialer;
+
+impl ProbeDialer for TcpProbeDialer {
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(address))
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ProbeKind {
+    Startup,
+    Liveness,
+    Readiness,
+}
+
+impl ProbeKind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Startup => "Startup",
+            Self::Liveness => "Liveness",
+            Self::Readiness => "Readiness",
+        }
+    }
+}
+
+/// A probe's verdict, when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) container: String,
+    pub(crate) id: ContainerId,
+    pub(crate) kind: ProbeKind,
+    pub(crate) passed: bool,
+}
+
+/// One failed try, for the Event `Unhealthy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unhealthy {
+    pub(crate) container: String,
+    pub(crate) text: String,
+}
+
+/// What probe tasks send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ProbeEvent {
+    Verdict(Verdict),
+    Unhealthy(Unhealthy),
+}
+
+/// What a probe task needs.
+#[derive(Clone)]
+pub(crate) struct ProbeTask {
+    pub(crate) runtime: Arc<dyn RuntimeService>,
+    pub(crate) dialer: Arc<dyn ProbeDialer>,
+    pub(crate) random: Arc<Random>,
+    pub(crate) container: Container,
+    pub(crate) id: ContainerId,
+    pub(crate) pod_ip: String,
+    pub(crate) kind: ProbeKind,
+    pub(crate) probe: Probe,
+    pub(crate) events: mpsc::Sender<ProbeEvent>,
+}
+
+impl ProbeTask {
+    /// Probes until dropped. A startup probe ends with its success; a liveness probe with its failure.
+    pub(crate) async fn run(self) {
+        let seconds = |value: Option<i32>, default: u64| value.and_then(|n| u64::try_from(n).ok()).unwrap_or(default);
+        let period = Duration::from_secs(seconds(self.probe.period_seconds, 10).max(1));
+        let timeout = Duration::from_secs(seconds(self.probe.timeout_seconds, 1).max(1));
+        let (success, failure) =
+            (seconds(self.probe.success_threshold, 1).max(1), seconds(self.probe.failure_threshold, 3).max(1));
+        tokio::time::sleep(Duration::from_secs(seconds(self.probe.initial_delay_seconds, 0))).await;
+        let (mut run, mut last, mut told) = (0, None, None);
+        loop {
+            let result = match tokio::time::timeout(timeout, self.once(timeout)).await {
+                Ok(result) => result,
+                Err(_) => Err("timeout".to_owned()),
+            };
+            let passed = result.is_ok();
+            if let Err(output) = result {
+                let text = format!("{} probe failed: {output}", self.kind.word());
+                let _ = self
+                    .events
+                    .send(ProbeEvent::Unhealthy(Unhealthy { container: self.container.name.clone(), text }))
+                    .await;
+            }
+            run = if last == Some(passed) { run + 1 } else { 1 };
+            last = Some(passed);
+            let enough = run >= if passed { success } else { failure };
+            if enough && told != Some(passed) {
+                told = Some(passed);
+                let verdict =
+                    Verdict { container: self.container.name.clone(), id: self.id.clone(), kind: self.kind, passed };
+                let _ = self.events.send(ProbeEvent::Verdict(verdict)).await;
+                match (self.kind, passed) {
+                    (ProbeKind::Startup, _) | (ProbeKind::Liveness, false) => return,
+                    _ => {}
+                }
+            }
+            // A little jitter, lest all probes of a node that has just started come at once for ever.
+            let jitter = period.mul_f64(0.02 * self.random.unit());
+            tokio::time::sleep(period + jitter).await;
+        }
+    }
+
+    async fn once(&self, timeout: Duration) -> Result<(), String> {
+        if let Some(exec) = &self.probe.exec {
+            let argv = exec.command.clone().unwrap_or_default();
+            return match self.runtime.exec_sync(&self.id, &argv, Some(timeout)).await {
+                Ok(output) if output.exit_code == 0 => Ok(()),
+                Ok(output) => {
+                    let text = [output.stdout, output.stderr].concat();
+                    Err(String::from_utf8_lossy(&text[..text.len().min(BODY_MAX)]).into_owned())
+                }
+                Err(RuntimeError::ExecTimeout { command, .. }) => Err(format!(
+                    "command timed out: {command:?} timed out after {}",
+                    crate::images::go_duration(timeout)
+                )),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        if let Some(http) = &self.probe.http_get {
+            let port = port_number(&http.port, &self.container)?;
+            let host = http.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
+            let path = http.path.clone().unwrap_or_else(|| "/".to_owned());
+            let headers: Vec<(String, String)> =
+                http.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect();
+            if http.scheme.as_deref() == Some("HTTPS") {
+                return Err("HTTPS probes are not served yet".to_owned());
+            }
+            return http_get(&*self.dialer, &host, port, &path, &headers).await;
+        }
+        if let Some(tcp) = &self.probe.tcp_socket {
+            let port = port_number(&tcp.port, &self.container)?;
+            let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
+            let address = address(&host, port)?;
+            return self.dialer.dial(address).await.map(|_| ()).map_err(|e| format!("dial tcp {address}: {e}"));
+        }
+        Err("gRPC probes are not served yet".to_owned())
+    }
+}
+
+/// A port by number, or by the name that the container gives it.
+pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u16, String> {
+    let number = match port {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(text) => text.parse().ok().or_else(|| {
+            let ports = container.ports.iter().flatten();
+            ports.into_iter().find(|p| p.name.as_deref() == Some(text)).map(|p| p.container_port)
+        }),
+    };
+    number
+        .and_then(|n| u16::try_from(n).ok())
+        .filter(|n| *n > 0)
+        .ok_or_else(|| format!("couldn't find port: {port:?} in container {}", container.name))
+}
+
+fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
+    let ip = if host == "localhost" { Ok(std::net::Ipv4Addr::LOCALHOST.into()) } else { host.parse() };
+    ip.map(|ip| SocketAddr::new(ip, port)).map_err(|_| format!("{host:?} is not an address"))
+}
+
+/// A GET that succeeds with any status from 200 to 399. Small enough to be written by hand: one request a connection,
+/// and of the answer only the status line and the first kilobytes count.
+pub(crate) async fn http_get(
+    dialer: &dyn ProbeDialer,
+    host: &str,
+    port: u16,
+    path: &str,
+    headers: &[(String, String)],
+) -> Result<(), String> {
+    let url = format!("http://{host}:{port}{path}");
+    let get = |error: std::io::Error| format!("Get {url:?}: dial tcp {host}:{port}: connect: {error}");
+    let mut stream = dialer.dial(address(host, port)?).await.map_err(get)?;
+    let has = |name: &str| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
+    let mut request = format!("GET {path} HTTP/1.1\r\n");
+    if !has("host") {
+        request.push_str(&format!("Host: {host}:{port}\r\n"));
+    }
+    if !has("user-agent") {
+        request.push_str("User-Agent: kube-probe/1.37\r\n");
+    }
+    if !has("accept") {
+        request.push_str("Accept: */*\r\n");
+    }
+    for (key, value) in headers {
+        request.push_str(&format!("{key}: {value}\r\n"));
+    }
+    request.push_str("Connection: close\r\n\r\n");
+    let read = |error: std::io::Error| format!("Get {url:?}: {error}");
+    stream.write_all(request.as_bytes()).await.map_err(read)?;
+    let mut answer = Vec::new();
+    stream.take(BODY_MAX as u64).read_to_end(&mut answer).await.map_err(read)?;
+    let text = String::from_utf8_lossy(&answer);
+    let status = text.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok());
+    match status {
+        Some(code) if (200..400).contains(&code) => Ok(()),
+        Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
+        None => Err(format!("Get {url:?}: malformed HTTP response")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,801 @@
+//! A Pod's worker: one task that owns the Pod's state, takes events (the desired Pod, the runtime's events, verdicts of
+//! probes, work that is done), decides with [`crate::actions`], and runs the work beside itself. A Pod moves through
+//! running, terminating and terminated, and never back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::resources::PODS;
+use apimachinery::{Object, Reason};
+use client::{DeleteOptions, EventType, ObjectReference, PatchKind, Preconditions};
+use component_base::Supervisor;
+use cri::{
+    ContainerFilter, ContainerId, ContainerState, EventKind, PodSandboxFilter, PodSandboxState, PodSandboxStatus,
+};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, backoff_seconds, crashes_after, is_sidecar};
+use crate::containers::{PodHands, StartFailure, Started};
+use crate::kubelet::Shared;
+use crate::names;
+use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
+use crate::status::{PodView, build};
+
+/// Runtime events that wait for a worker. A Pod has a handful of containers with four events each.
+pub(crate) const EVENTS_MAX: usize = 256;
+/// Probe events that wait for a worker.
+const PROBE_EVENTS_MAX: usize = 64;
+/// How long a failed pull shows its own reason before the status says that the kubelet waits.
+const PULL_ERROR_SHOWN: SignedDuration = SignedDuration::from_secs(3);
+/// How long to wait after a failed sandbox or volume before the next try.
+const SETUP_RETRY: Duration = Duration::from_secs(2);
+/// Volumes that show API objects are looked at again this often (upstream: up to a minute and a half).
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// What a worker is told.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// The Pod as it is desired.
+    Desired(Arc<Object>),
+    /// The Pod is gone from the API: end it at once.
+    Gone,
+}
+
+/// The way to a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pub(crate) told: watch::Sender<Told>,
+    pub(crate) runtime_events: mpsc::Sender<EventKind>,
+}
+
+/// Work that has ended.
+enum Done {
+    Sandbox(Result<PodSandboxStatus, (&'static str, String)>),
+    Started(String, Result<Started, StartFailure>),
+    Stopped,
+    LastWords(String, ContainerId, String),
+    Refreshed,
+}
+
+/// Where the Pod is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Running,
+    /// Containers are told to stop; `gone`: nobody waits for the status any more.
+    Terminating,
+    Terminated,
+}
+
+struct Worker {
+    hands: PodHands,
+    object: Arc<Object>,
+    life: Life,
+    views: Views,
+    view: PodView,
+    sandbox: Option<PodSandboxStatus>,
+    sandbox_attempt: u32,
+    setting_up: bool,
+    setup_retry: Option<tokio::time::Instant>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    probes: BTreeMap<String, Supervisor>,
+    probe_sender: mpsc::Sender<ProbeEvent>,
+    written: Value,
+    stop_requested: BTreeMap<String, bool>,
+    gone: bool,
+    refresh_at: tokio::time::Instant,
+}
+
+/// Starts the worker of `object`.
+pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::Sender<String>) -> Option<WorkerHandle> {
+    let pod = object.typed::<Pod>().ok()?;
+    let (told, told_receiver) = watch::channel(Told::Desired(object.clone()));
+    let (runtime_events, events_receiver) = mpsc::channel(EVENTS_MAX);
+    let (probe_sender, probe_receiver) = mpsc::channel(PROBE_EVENTS_MAX);
+    let about = ObjectReference::to(PODS, &object);
+    let uid = object.meta().uid.clone();
+    let hands = PodHands { shared: shared.clone(), pod, about };
+    let worker = Worker {
+        hands,
+        written: object.value()["status"].clone(),
+        object,
+        life: Life::Running,
+        views: Views::new(),
+        view: PodView { host_ip: shared.config.node_ip.clone(), ..PodView::default() },
+        sandbox: None,
+        sandbox_attempt: 0,
+        setting_up: false,
+        setup_retry: None,
+        work: FuturesUnordered::new(),
+        probes: BTreeMap::new(),
+        probe_sender,
+        stop_requested: BTreeMap::new(),
+        gone: false,
+        refresh_at: tokio::time::Instant::now() + REFRESH,
+    };
+    shared.supervisor.spawn_until_shutdown(format!("pod-{uid}"), async move {
+        worker.run(told_receiver, events_receiver, probe_receiver).await;
+        let _ = finished.send(uid).await;
+    });
+    Some(WorkerHandle { told, runtime_events })
+}
+
+fn far_future() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(86_400 * 365)
+}
+
+impl Worker {
+    fn now(&self) -> Timestamp {
+        self.hands.shared.clock.now()
+    }
+
+    fn pod(&self) -> &Pod {
+        &self.hands.pod
+    }
+
+    fn container(&self, name: &str) -> Option<Container> {
+        let spec = self.pod().spec.as_ref()?;
+        spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name).cloned()
+    }
+
+    async fn run(
+        mut self,
+        mut told: watch::Receiver<Told>,
+        mut runtime_events: mpsc::Receiver<EventKind>,
+        mut probe_events: mpsc::Receiver<ProbeEvent>,
+    ) {
+        self.adopt().await;
+        loop {
+            self.decide();
+            if self.life == Life::Terminated && self.work.is_empty() {
+                return self.finish().await;
+            }
+            self.write_status().await;
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                changed = told.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let news = told.borrow_and_update().clone();
+                    self.take_desired(news);
+                }
+                Some(event) = runtime_events.recv() => self.take_runtime(event).await,
+                Some(event) = probe_events.recv() => self.take_probe(event),
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.take_done(done),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Takes over what an earlier kubelet has left running.
+    async fn adopt(&mut self) {
+        let runtime = self.hands.shared.runtime.clone();
+        let uid = names::uid(self.pod()).to_owned();
+        let labels = BTreeMap::from([(names::POD_UID.to_owned(), uid)]);
+        let filter = PodSandboxFilter { labels: labels.clone(), ..PodSandboxFilter::default() };
+        let sandboxes = runtime.list_pod_sandboxes(&filter).await.unwrap_or_default();
+        let newest = sandboxes.into_iter().max_by_key(|s| s.metadata.attempt);
+        self.view.start_time = self.written["startTime"].as_str().and_then(|t| t.parse().ok()).or(Some(self.now()));
+        let spec = self.pod().spec.clone().unwrap_or_default();
+        for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            self.views.insert(container.name.clone(), ContainerView::default());
+        }
+        let Some(sandbox) = newest else {
+            self.recall_ended();
+            return;
+        };
+        self.sandbox_attempt = sandbox.metadata.attempt;
+        self.take_sandbox(sandbox);
+        let filter = ContainerFilter { labels, ..ContainerFilter::default() };
+        let mut all = runtime.list_containers(&filter).await.unwrap_or_default();
+        all.sort_by_key(|status| status.metadata.attempt);
+        for status in all {
+            let name = status.metadata.name.clone();
+            let Some(container) = self.container(&name) else { continue };
+            let Some(view) = self.views.get_mut(&name) else { continue };
+            if let Doing::Ended(end) = &view.doing {
+                view.last = Some(end.clone());
+            }
+            view.restarts = status.metadata.attempt;
+            view.image = Some((status.image_id.clone(), status.image_ref.clone()));
+            match &status.state {
+                ContainerState::Running { started_at } => {
+                    view.doing = Doing::Running { id: status.id.clone(), since: *started_at };
+                    self.watch_container(&container, status.id.clone());
+                }
+                ContainerState::Exited { started_at, finished_at, exit_code, reason, message } => {
+                    view.doing = Doing::Ended(Ended {
+                        id: status.id.clone(),
+                        code: *exit_code,
+                        reason: reason.to_string(),
+                        message: message.clone(),
+                        started_at: *started_at,
+                        finished_at: *finished_at,
+                    });
+                    view.crashes = view.crashes.saturating_add(1);
+                }
+                ContainerState::Created => {}
+            }
+        }
+    }
+
+    /// A Pod that has ended stays ended, even if its containers are gone from the node.
+    fn recall_ended(&mut self) {
+        if matches!(self.written["phase"].as_str(), Some("Succeeded" | "Failed")) {
+            self.view.finished = true;
+            self.life = Life::Terminating;
+        }
+    }
+
+    fn take_sandbox(&mut self, sandbox: PodSandboxStatus) {
+        self.view.sandbox_ready = sandbox.state == PodSandboxState::Ready;
+        let host_network = self.pod().spec.as_ref().and_then(|s| s.host_network) == Some(true);
+        self.view.pod_ip = match sandbox.ips.first() {
+            Some(ip) => ip.to_string(),
+            None if host_network => self.view.host_ip.clone(),
+            None => String::new(),
+        };
+        self.sandbox = Some(sandbox);
+    }
+
+    fn take_desired(&mut self, news: Told) {
+        match news {
+            Told::Desired(object) => {
+                if let Ok(pod) = object.typed::<Pod>() {
+                    self.hands.pod = pod;
+                    self.hands.about = ObjectReference::to(PODS, &object);
+                    self.object = object;
+                }
+            }
+            Told::Gone => self.gone = true,
+        }
+    }
+
+    /// The verdict of this round: starts work as far as nothing of the kind is under way.
+    fn decide(&mut self) {
+        let deleted = self.pod().metadata.deletion_timestamp.is_some() || self.gone;
+        if deleted && self.life == Life::Running {
+            self.life = Life::Terminating;
+            self.leave();
+        }
+        match self.life {
+            Life::Running => self.advance(),
+            Life::Terminating => self.wind_down(),
+            Life::Terminated => {}
+        }
+        if self.life == Life::Running && tokio::time::Instant::now() >= self.refresh_at {
+            self.refresh_at = tokio::time::Instant::now() + REFRESH;
+            let (hands, pod_ip) = (self.hands.clone(), self.view.pod_ip.clone());
+            self.work.push(Box::pin(async move {
+                let referred = hands.referred().await;
+                if let Err(error) = hands.write_volumes(&referred, &pod_ip).await {
+                    tracing::debug!(error, "failed to refresh volumes");
+                }
+                Done::Refreshed
+            }));
+        }
+    }
+
+    /// Tells the rest of the node that the Pod goes: nobody should be sent to it any more.
+    fn leave(&mut self) {
+        for probes in std::mem::take(&mut self.probes).into_values() {
+            probes.begin_shutdown();
+        }
+    }
+
+    fn advance(&mut self) {
+        let deadline = self.pod().spec.as_ref().and_then(|s| s.active_deadline_seconds);
+        if let (Some(seconds), Some(start)) = (deadline, self.view.start_time)
+            && self.now().duration_since(start).as_secs() >= seconds
+        {
+            let text = "Pod was active on the node longer than the specified deadline".to_owned();
+            self.hands.recorder().event(self.hands.about.clone(), EventType::Normal, "DeadlineExceeded", text.clone());
+            self.view.failed = Some(("DeadlineExceeded".to_owned(), text));
+            self.life = Life::Terminating;
+            return self.wind_down();
+        }
+        let ready = self.sandbox.as_ref().is_some_and(|s| s.state == PodSandboxState::Ready);
+        if !ready {
+            let may = self.setup_retry.is_none_or(|at| at <= tokio::time::Instant::now());
+            if !self.setting_up && may {
+                self.setting_up = true;
+                let (hands, attempt, old) = (self.hands.clone(), self.sandbox_attempt, self.sandbox.take());
+                self.work.push(Box::pin(async move {
+                    if let Some(old) = old {
+                        let _ = hands.shared.runtime.stop_pod_sandbox(&old.id).await;
+                        let _ = hands.shared.runtime.remove_pod_sandbox(&old.id).await;
+                    }
+                    Done::Sandbox(hands.set_up(attempt).await)
+                }));
+            }
+            return;
+        }
+        let Some(spec) = self.pod().spec.clone() else { return };
+        let plan = actions(&spec, &self.views, self.now());
+        for step in plan.steps {
+            match step {
+                Action::Start { name, again } => self.start_container(&name, again),
+                Action::BackOff { name, seconds, until } => self.back_off(&name, seconds, until),
+                Action::Stop { name } => self.stop_container(&name, None, format!("Stopping container {name}")),
+            }
+        }
+        if plan.finished {
+            self.view.finished = true;
+            self.life = Life::Terminating;
+        }
+    }
+
+    fn start_container(&mut self, name: &str, again: bool) {
+        let Some(container) = self.container(name) else { return };
+        let Some(sandbox) = self.sandbox.as_ref().map(|s| s.id.clone()) else { return };
+        let Some(view) = self.views.get_mut(name) else { return };
+        // The end before this start becomes the last state.
+        if let Doing::Ended(end) = &view.doing {
+            view.last = Some(end.clone());
+        }
+        if again && matches!(view.doing, Doing::Ended(_))
+            || (again && matches!(&view.doing, Doing::Waiting { reason, .. } if reason == "CrashLoopBackOff"))
+        {
+            view.restarts += 1;
+        }
+        view.doing = Doing::Starting;
+        view.started = false;
+        view.ready = false;
+        let attempt = view.restarts;
+        let (hands, pod_ip, name) = (self.hands.clone(), self.view.pod_ip.clone(), name.to_owned());
+        self.work.push(Box::pin(async move {
+            let started = hands.start(&container, &sandbox, &pod_ip, attempt).await;
+            Done::Started(name, started)
+        }));
+    }
+
+    fn back_off(&mut self, name: &str, seconds: i64, until: Timestamp) {
+        let full_name = names::full_name(self.pod());
+        let about = self.hands.about_container(name);
+        let Some(view) = self.views.get_mut(name) else { return };
+        let Doing::Ended(end) = &view.doing else { return };
+        view.last = Some(end.clone());
+        let wait = crate::images::go_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        let message = format!("back-off {wait} restarting failed container={name} pod={full_name}");
+        view.doing = Doing::Waiting { reason: "CrashLoopBackOff".to_owned(), message, retry_at: Some(until) };
+        let text = format!("Back-off restarting failed container {name} in pod {full_name}");
+        self.hands.recorder().event(about, EventType::Warning, "BackOff", text);
+    }
+
+    fn stop_container(&mut self, name: &str, grace: Option<u64>, text: String) {
+        let Some(container) = self.container(name) else { return };
+        let Some(view) = self.views.get_mut(name) else { return };
+        let Doing::Running { id, since } = view.doing.clone() else { return };
+        view.doing = Doing::Stopping { id: id.clone(), since };
+        if let Some(probes) = self.probes.remove(name) {
+            probes.begin_shutdown();
+        }
+        let grace = grace.unwrap_or_else(|| self.hands.grace());
+        let (hands, pod_ip) = (self.hands.clone(), self.view.pod_ip.clone());
+        self.work.push(Box::pin(async move {
+            hands.stop(&container, &id, grace, &pod_ip, &text).await;
+            Done::Stopped
+        }));
+    }
+
+    /// Stops what runs: ordinary containers at once, sidecars after them, in the reverse of their order.
+    fn wind_down(&mut self) {
+        let Some(spec) = self.pod().spec.clone() else { return };
+        let running =
+            |views: &Views, name: &str| matches!(views.get(name).map(|v| &v.doing), Some(Doing::Running { .. }));
+        let busy = |views: &Views, name: &str| {
+            matches!(
+                views.get(name).map(|v| &v.doing),
+                Some(Doing::Running { .. } | Doing::Stopping { .. } | Doing::Starting)
+            )
+        };
+        let sidecars: Vec<&Container> = spec.init_containers.iter().flatten().filter(|c| is_sidecar(c)).collect();
+        let init = spec.init_containers.iter().flatten().filter(|c| !is_sidecar(c));
+        let ordinary: Vec<&Container> = spec.containers.iter().chain(init).collect();
+        for container in &ordinary {
+            if running(&self.views, &container.name) {
+                self.stop_container(&container.name, None, format!("Stopping container {}", container.name));
+            }
+        }
+        let mut order = ordinary.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+        for sidecar in sidecars.iter().rev() {
+            if order.iter().any(|name| busy(&self.views, name)) {
+                break;
+            }
+            if running(&self.views, &sidecar.name) {
+                self.stop_container(&sidecar.name, None, format!("Stopping container {}", sidecar.name));
+            }
+            order.push(sidecar.name.clone());
+        }
+        let anything = self
+            .views
+            .values()
+            .any(|v| matches!(v.doing, Doing::Running { .. } | Doing::Stopping { .. } | Doing::Starting));
+        if anything || self.setting_up {
+            // A shorter grace that comes later overtakes the one under way.
+            self.hurry();
+            return;
+        }
+        let deleted = self.pod().metadata.deletion_timestamp.is_some() || self.gone;
+        if deleted {
+            self.life = Life::Terminated;
+        }
+        // A Pod that ended by itself stays to be read, until it is deleted.
+        self.view.finished = true;
+    }
+
+    fn hurry(&mut self) {
+        let grace = if self.gone { 0 } else { self.hands.grace() };
+        if grace != 0 || self.stop_requested.contains_key("now") {
+            return;
+        }
+        self.stop_requested.insert("now".to_owned(), true);
+        for view in self.views.values() {
+            if let Doing::Stopping { id, .. } = &view.doing {
+                let (hands, id) = (self.hands.clone(), id.clone());
+                self.work.push(Box::pin(async move {
+                    let _ = hands.shared.runtime.stop_container(&id, Duration::ZERO).await;
+                    Done::Refreshed
+                }));
+            }
+        }
+    }
+
+    async fn take_runtime(&mut self, event: EventKind) {
+        match event {
+            EventKind::Stopped(id, exit) => {
+                let name = self.views.iter().find_map(|(name, view)| match &view.doing {
+                    Doing::Running { id: own, .. } | Doing::Stopping { id: own, .. } if *own == id => {
+                        Some(name.clone())
+                    }
+                    _ => None,
+                });
+                if let Some(name) = name {
+                    self.container_ended(&name, &id, exit.code, exit.reason.to_string()).await;
+                }
+            }
+            EventKind::SandboxStopped => {
+                if let Some(sandbox) = &mut self.sandbox
+                    && self.life == Life::Running
+                    && !self.setting_up
+                {
+                    sandbox.state = PodSandboxState::NotReady;
+                    self.view.sandbox_ready = false;
+                    self.sandbox_attempt += 1;
+                    let text = "Pod sandbox changed, it will be killed and re-created.";
+                    self.hands.recorder().event(self.hands.about.clone(), EventType::Normal, "SandboxChanged", text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn container_ended(&mut self, name: &str, id: &ContainerId, code: i32, reason: String) {
+        let status = self.hands.shared.runtime.container_status(id).await.ok();
+        let (started_at, finished_at) = status.as_ref().map_or((None, None), crate::containers::times);
+        let message = match status.map(|s| s.state) {
+            Some(ContainerState::Exited { message, .. }) => message,
+            _ => String::new(),
+        };
+        if let Some(probes) = self.probes.remove(name) {
+            probes.begin_shutdown();
+        }
+        let now = self.now();
+        let Some(container) = self.container(name) else { return };
+        let Some(view) = self.views.get_mut(name) else { return };
+        let end = Ended { id: id.clone(), code, reason, message, started_at, finished_at: finished_at.unwrap_or(now) };
+        view.crashes = crashes_after(view.crashes, &end);
+        view.ready = false;
+        view.doing = Doing::Ended(end);
+        let attempt = view.restarts;
+        let (hands, name, id) = (self.hands.clone(), name.to_owned(), id.clone());
+        self.work.push(Box::pin(async move {
+            let said = hands.last_words(&container, attempt, code != 0).await;
+            Done::LastWords(name, id, said)
+        }));
+    }
+
+    fn take_probe(&mut self, event: ProbeEvent) {
+        match event {
+            ProbeEvent::Unhealthy(unhealthy) => {
+                let about = self.hands.about_container(&unhealthy.container);
+                self.hands.recorder().event(about, EventType::Warning, "Unhealthy", unhealthy.text);
+            }
+            ProbeEvent::Verdict(verdict) => {
+                let Some(container) = self.container(&verdict.container) else { return };
+                let Some(view) = self.views.get_mut(&verdict.container) else { return };
+                let Doing::Running { id, .. } = view.doing.clone() else { return };
+                if id != verdict.id {
+                    return;
+                }
+                let name = verdict.container.clone();
+                match (verdict.kind, verdict.passed) {
+                    (ProbeKind::Readiness, passed) => view.ready = passed,
+                    (ProbeKind::Startup, true) => {
+                        view.started = true;
+                        view.ready = container.readiness_probe.is_none();
+                        self.start_probes(&container, id, false);
+                    }
+                    (ProbeKind::Liveness, true) => {}
+                    (kind, false) => {
+                        let probe = if kind == ProbeKind::Startup {
+                            &container.startup_probe
+                        } else {
+                            &container.liveness_probe
+                        };
+                        let grace = probe.as_ref().and_then(|p| p.termination_grace_period_seconds);
+                        let grace = grace.and_then(|g| u64::try_from(g).ok());
+                        let word = kind.word().to_lowercase();
+                        let text = format!("Container {name} failed {word} probe, will be restarted");
+                        self.stop_container(&name, grace, text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_done(&mut self, done: Done) {
+        match done {
+            Done::Sandbox(result) => {
+                self.setting_up = false;
+                match result {
+                    Ok(sandbox) => {
+                        self.setup_retry = None;
+                        self.take_sandbox(sandbox);
+                        // What ran in the old sandbox has to be started again in the new one.
+                        for view in self.views.values_mut() {
+                            if let Doing::Running { .. } | Doing::Stopping { .. } = view.doing {
+                                view.doing = ContainerView::default().doing;
+                            }
+                        }
+                    }
+                    Err((reason, message)) => {
+                        self.setup_retry = Some(tokio::time::Instant::now() + SETUP_RETRY);
+                        self.hands.recorder().event(self.hands.about.clone(), EventType::Warning, reason, message);
+                    }
+                }
+            }
+            Done::Started(name, Ok(started)) => self.container_started(&name, started),
+            Done::Started(name, Err(failure)) => self.container_failed(&name, failure),
+            Done::Stopped | Done::Refreshed => {}
+            Done::LastWords(name, id, said) => {
+                if let Some(view) = self.views.get_mut(&name) {
+                    let ends = [Some(&mut view.doing), None];
+                    for doing in ends.into_iter().flatten() {
+                        if let Doing::Ended(end) = doing
+                            && end.id == id
+                            && !said.is_empty()
+                        {
+                            end.message.clone_from(&said);
+                        }
+                    }
+                    if let Some(last) = &mut view.last
+                        && last.id == id
+                        && !said.is_empty()
+                    {
+                        last.message = said;
+                    }
+                }
+            }
+        }
+    }
+
+    fn container_started(&mut self, name: &str, started: Started) {
+        let Some(container) = self.container(name) else { return };
+        let Some(view) = self.views.get_mut(name) else { return };
+        let status = started.status;
+        view.pull_failures = 0;
+        let reference = started.image.repo_digests.first().cloned().unwrap_or_else(|| started.image.id.clone());
+        view.image = Some((started.image.id.clone(), reference));
+        match status.state {
+            ContainerState::Running { started_at } => {
+                view.doing = Doing::Running { id: status.id.clone(), since: started_at };
+                self.watch_container(&container, status.id);
+            }
+            // It was quicker than we.
+            ContainerState::Exited { started_at, finished_at, exit_code, reason, message } => {
+                let end = Ended {
+                    id: status.id.clone(),
+                    code: exit_code,
+                    reason: reason.to_string(),
+                    message,
+                    started_at,
+                    finished_at,
+                };
+                view.crashes = crashes_after(view.crashes, &end);
+                view.doing = Doing::Ended(end);
+                let (hands, name, attempt) = (self.hands.clone(), name.to_owned(), view.restarts);
+                self.work.push(Box::pin(async move {
+                    let said = hands.last_words(&container, attempt, exit_code != 0).await;
+                    Done::LastWords(name, status.id, said)
+                }));
+            }
+            ContainerState::Created => view.doing = ContainerView::default().doing,
+        }
+    }
+
+    fn container_failed(&mut self, name: &str, failure: StartFailure) {
+        let now = self.now();
+        let about = self.hands.about_container(name);
+        let Some(view) = self.views.get_mut(name) else { return };
+        if failure.pull {
+            view.pull_failures += 1;
+            let shown = now.checked_add(PULL_ERROR_SHOWN).ok();
+            view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at: shown };
+            return;
+        }
+        if let Some(id) = failure.id {
+            // The container was made and did not run: that is an end, and backs off as one.
+            let end = Ended {
+                id,
+                code: 128,
+                reason: "StartError".to_owned(),
+                message: failure.message,
+                started_at: None,
+                finished_at: now,
+            };
+            view.crashes = crashes_after(view.crashes, &end).max(2);
+            view.doing = Doing::Ended(end);
+            return;
+        }
+        let seconds = backoff_seconds(1);
+        let retry_at = now.checked_add(SignedDuration::from_secs(seconds)).ok();
+        view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at };
+        tracing::debug!(container = %about.field_path, "a container did not start");
+    }
+
+    /// Begins to probe a container that runs.
+    fn watch_container(&mut self, container: &Container, id: ContainerId) {
+        let Some(view) = self.views.get_mut(&container.name) else { return };
+        view.started = container.startup_probe.is_none();
+        view.ready = view.started && container.readiness_probe.is_none();
+        let startup = container.startup_probe.is_some();
+        self.start_probes(container, id, startup);
+    }
+
+    fn start_probes(&mut self, container: &Container, id: ContainerId, startup: bool) {
+        let kinds = if startup {
+            vec![(ProbeKind::Startup, container.startup_probe.clone())]
+        } else {
+            vec![
+                (ProbeKind::Liveness, container.liveness_probe.clone()),
+                (ProbeKind::Readiness, container.readiness_probe.clone()),
+            ]
+        };
+        let shared = &self.hands.shared;
+        let scope = self.probes.entry(container.name.clone()).or_insert_with(|| shared.supervisor.child());
+        for (kind, probe) in kinds {
+            let Some(probe) = probe else { continue };
+            let task = ProbeTask {
+                runtime: shared.runtime.clone(),
+                dialer: shared.dialer.clone(),
+                random: shared.random.clone(),
+                container: container.clone(),
+                id: id.clone(),
+                pod_ip: self.view.pod_ip.clone(),
+                kind,
+                probe,
+                events: self.probe_sender.clone(),
+            };
+            scope.spawn_until_shutdown(format!("probe-{}", container.name), task.run());
+        }
+    }
+
+    /// When to look again although nothing happens.
+    fn wake_at(&mut self) -> tokio::time::Instant {
+        let now = self.now();
+        let mut wake = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
+        let mut consider = |at: Timestamp| {
+            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            let at = tokio::time::Instant::now() + left + Duration::from_millis(1);
+            wake = Some(wake.map_or(at, |w| w.min(at)));
+        };
+        if self.life == Life::Running {
+            self.turn_pull_errors(now);
+            for view in self.views.values() {
+                if let Doing::Waiting { retry_at: Some(at), .. } = &view.doing {
+                    consider(*at);
+                }
+            }
+            let deadline = self.pod().spec.as_ref().and_then(|s| s.active_deadline_seconds);
+            if let (Some(seconds), Some(start)) = (deadline, self.view.start_time)
+                && let Ok(at) = start.checked_add(SignedDuration::from_secs(seconds))
+            {
+                consider(at);
+            }
+            wake = Some(wake.map_or(self.refresh_at, |w| w.min(self.refresh_at)));
+        }
+        wake.unwrap_or_else(far_future)
+    }
+
+    /// A failed pull is shown as such for a moment; then the status says that the kubelet waits for the next try.
+    fn turn_pull_errors(&mut self, now: Timestamp) {
+        let names: Vec<String> = self.views.keys().cloned().collect();
+        for name in names {
+            let about = self.hands.about_container(&name);
+            let image = self.container(&name).and_then(|c| c.image).unwrap_or_default();
+            let Some(view) = self.views.get_mut(&name) else { continue };
+            let Doing::Waiting { reason, message, retry_at: Some(at) } = &view.doing else { continue };
+            let error = matches!(reason.as_str(), "ErrImagePull" | "RegistryUnavailable");
+            // The last moment before the retry would run is when the back-off proper begins.
+            if !error || at.duration_since(now) > PULL_ERROR_SHOWN - SignedDuration::from_millis(2500) {
+                continue;
+            }
+            let seconds = backoff_seconds(view.pull_failures);
+            let until = now.checked_add(SignedDuration::from_secs(seconds)).ok();
+            let text = format!("Back-off pulling image {image:?}");
+            let message = format!("{text}: {reason}: {message}");
+            view.doing = Doing::Waiting { reason: "ImagePullBackOff".to_owned(), message, retry_at: until };
+            self.hands.recorder().event(about.clone(), EventType::Normal, "BackOff", text);
+            self.hands.recorder().event(about, EventType::Warning, "Failed", "Error: ImagePullBackOff");
+        }
+    }
+
+    /// Writes the status, if it differs from what was written last.
+    async fn write_status(&mut self) {
+        if self.gone {
+            return;
+        }
+        let status = build(self.pod(), &self.views, &self.view, &self.object.value()["status"], self.now());
+        let mut comparable = status.clone();
+        keep_times(&mut comparable, &self.written);
+        if comparable == self.written {
+            return;
+        }
+        let (namespace, name) = (names::namespace(self.pod()).to_owned(), names::name(self.pod()).to_owned());
+        let patch = json!({"metadata": {"uid": names::uid(self.pod())}, "status": comparable});
+        match self.hands.shared.client.patch_status(PODS, &namespace, &name, PatchKind::Strategic, patch).await {
+            Ok(object) => {
+                self.written = comparable;
+                if let Ok(pod) = object.typed::<Pod>() {
+                    self.hands.pod = pod;
+                }
+                self.object = object;
+            }
+            Err(error) if error.reason == Reason::NotFound || error.reason == Reason::Conflict => self.gone = true,
+            Err(error) => tracing::warn!(pod = %name, error = %error, "failed to write a Pod's status"),
+        }
+    }
+
+    /// Cleans up and lets the Pod go from the API.
+    async fn finish(&mut self) {
+        self.view.finished = true;
+        self.write_status().await;
+        let sandbox = self.sandbox.as_ref().map(|s| s.id.clone());
+        self.hands.tear_down(sandbox.as_ref()).await;
+        if self.gone {
+            return;
+        }
+        let options = DeleteOptions {
+            grace_period_seconds: Some(0),
+            preconditions: Preconditions { uid: Some(names::uid(self.pod()).to_owned()), resource_version: None },
+            ..DeleteOptions::default()
+        };
+        let (namespace, name) = (names::namespace(self.pod()), names::name(self.pod()));
+        if let Err(error) = self.hands.shared.client.delete(PODS, namespace, name, &options).await
+            && !matches!(error.reason, Reason::NotFound | Reason::Conflict)
+        {
+            tracing::warn!(pod = name, error = %error, "failed to delete a Pod that has ended");
+        }
+    }
+}
+
+/// Conditions that say the same keep the time that was written.
+fn keep_times(status: &mut Value, written: &Value) {
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        let before = written["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == condition["type"]);
+        if let Some(before) = before
+            && before["status"] == condition["status"]
+        {
+            condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
+        }
+    }
+}
