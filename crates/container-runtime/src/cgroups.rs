@@ -73,6 +73,14 @@ impl Cgroup {
 
     /// Makes it, and those above it, where they are missing.
     pub(crate) fn create(&self) -> Result<(), CgroupError> {
+        // Somebody who removes an empty group above us may come between two steps; then it is made again.
+        match self.try_create() {
+            Err(CgroupError::Create { source, .. }) if source.kind() == io::ErrorKind::NotFound => self.try_create(),
+            other => other,
+        }
+    }
+
+    fn try_create(&self) -> Result<(), CgroupError> {
         let steps: Vec<&Path> = self.path.ancestors().filter(|step| !step.as_os_str().is_empty()).collect();
         for mount in self.hierarchies.mounts() {
             for step in steps.iter().rev() {
@@ -201,15 +209,30 @@ impl Cgroup {
     /// What it uses.
     pub(crate) fn usage(&self) -> Result<Usage, CgroupError> {
         let unified = |controller: &str| self.hierarchies.is_unified(controller);
-        stats::read(&|controller, file| match self.directory_of(controller) {
-            Some(directory) => read(directory.join(file)),
-            None => Ok(String::new()),
-        }, &unified)
+        stats::read(
+            &|controller, file| match self.directory_of(controller) {
+                Some(directory) => read(directory.join(file)),
+                None => Ok(String::new()),
+            },
+            &unified,
+        )
     }
 
     /// Removes it with those below it. What runs in it has to be dead or dying.
     pub(crate) fn remove(&self) -> Result<(), CgroupError> {
         self.directories().iter().try_for_each(|directory| remove_tree(directory))
+    }
+}
+
+impl Cgroup {
+    /// Removes the group above it, where nobody else uses that.
+    pub(crate) fn remove_parent_if_empty(&self) {
+        for directory in self.directories() {
+            if let Some(parent) = directory.parent().filter(|_| self.path.components().count() > 1) {
+                // Not empty is the usual answer.
+                let _ = fs::remove_dir(parent);
+            }
+        }
     }
 }
 

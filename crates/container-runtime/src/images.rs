@@ -17,6 +17,7 @@ mod spec;
 mod store;
 mod unpack;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use build::{FileContent, FileEntry};
 pub use dial::{Connection, Dial, DialError, LocalSockets, Sockets, TcpDial};
 pub use registries::{Registries, RegistriesError};
 
+use crate::{Rootfs, RootfsProvider};
 use pull::{Flights, size_of, store_error};
 use registry::RegistryClient;
 use spec::Digest;
@@ -49,23 +51,14 @@ pub struct ImageStoreConfig {
     pub clock: Arc<dyn Clock>,
     /// Runs the transfers.
     pub supervisor: Supervisor,
+    /// Who uses the store: cluster and node, of letters, digits, `-` and `_`; what a container of one owner uses, no other can remove.
+    pub owner: String,
 }
 
 /// The machine's images. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     inner: Arc<Inner>,
-}
-
-/// What a container is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rootfs {
-    /// The image's id.
-    pub id: String,
-    /// The unpacked layers, the topmost first, as overlayfs takes them. They must not be written to.
-    pub layers: Vec<PathBuf>,
-    /// What the image says about its containers.
-    pub config: ImageConfig,
 }
 
 #[derive(Debug)]
@@ -77,6 +70,7 @@ struct Inner {
     flights: Flights,
     runtime: tokio::runtime::Handle,
     sync_pending: Arc<AtomicBool>,
+    owner: String,
 }
 
 impl Inner {
@@ -114,6 +108,11 @@ impl ImageStore {
     /// # Errors
     /// [`ImageError::Store`]: the directory can't be used, or belongs to something else.
     pub fn open(config: ImageStoreConfig) -> Result<Self, ImageError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if config.owner.is_empty() || !config.owner.bytes().all(plain) {
+            let message = format!("{:?} is no name for an owner", config.owner);
+            return Err(ImageError::Store { operation: "open the image store".into(), message });
+        }
         let http = http::HttpClient::new(config.dial, config.supervisor.clone());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -124,6 +123,7 @@ impl ImageStore {
                 flights: Flights::default(),
                 runtime: tokio::runtime::Handle::current(),
                 sync_pending: Arc::default(),
+                owner: config.owner,
             }),
         })
     }
@@ -150,47 +150,13 @@ impl ImageStore {
         self.blocking(move |inner| build::import_files(inner, &name, config, &files)).await
     }
 
-    /// What to make a container from. The image stays until `holder` is released; a holder has one image. Holders are names of letters,
-    /// digits, `-`, `_` and `.`, unique on the machine: begin them with the cluster and the node.
-    ///
-    /// # Errors
-    /// [`ImageError::NotFound`]: the image is not there. [`ImageError::Store`].
-    pub async fn hold(&self, image: &str, holder: &str) -> Result<Rootfs, ImageError> {
-        let (image, holder) = (image.to_owned(), check_holder(holder)?);
-        self.blocking(move |inner| {
-            let held = match inner.find(&image)? {
-                Some(id) => inner.store.hold(&id, &holder).map_err(store_error)?,
-                None => None,
-            };
-            let Some(record) = held else {
-                return Err(ImageError::NotFound { image, message: "it is not in the image store: not found".into() });
-            };
-            let layers = record.layers.iter().rev().map(|layer| inner.store.layer_fs(layer)).collect();
-            Ok(Rootfs { id: record.id.to_string(), layers, config: record.config })
-        })
-        .await
-    }
-
-    /// Ends a hold; one that does not exist is fine.
+    /// Lets go of everything that owners hold whose names begin with `prefix`: a node or cluster is gone for good.
     ///
     /// # Errors
     /// [`ImageError::Store`].
-    pub async fn release(&self, holder: &str) -> Result<(), ImageError> {
-        let holder = check_holder(holder)?;
-        self.blocking(move |inner| inner.store.release(&holder).map_err(store_error)).await
-    }
-
-    /// All holders whose names begin with `prefix`: a node that starts releases those whose containers are gone.
-    ///
-    /// # Errors
-    /// [`ImageError::Store`].
-    pub async fn holders(&self, prefix: &str) -> Result<Vec<String>, ImageError> {
+    pub async fn forget_owners(&self, prefix: &str) -> Result<(), ImageError> {
         let prefix = prefix.to_owned();
-        self.blocking(move |inner| {
-            let holders = inner.store.holders().map_err(store_error)?;
-            Ok(holders.into_keys().filter(|holder| holder.starts_with(&prefix)).collect())
-        })
-        .await
+        self.blocking(move |inner| inner.release_all(|holder| holder.starts_with(&prefix))).await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -204,13 +170,35 @@ impl ImageStore {
     }
 }
 
-fn check_holder(holder: &str) -> Result<String, ImageError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if holder.is_empty() || holder.starts_with('.') || holder.ends_with(".tmp") || !holder.bytes().all(plain) {
-        let message = format!("{holder:?} is no name for a holder");
-        return Err(ImageError::Store { operation: "hold an image".into(), message });
+#[async_trait]
+impl RootfsProvider for ImageStore {
+    async fn hold(&self, image: &str, holder: &str) -> Result<Option<Rootfs>, ImageError> {
+        let (image, holder) = (image.to_owned(), self.inner.holder(holder)?);
+        self.blocking(move |inner| {
+            let Some(id) = inner.find(&image)? else { return Ok(None) };
+            let Some(record) = inner.store.hold(&id, &holder).map_err(store_error)? else { return Ok(None) };
+            let names = inner.store.names().map_err(store_error)?;
+            let digest_ref = of(&names, &id).map(|name| name.name.clone()).find(|name| name.contains('@'));
+            Ok(Some(Rootfs {
+                image_id: id.to_string(),
+                digest_ref: digest_ref.unwrap_or_else(|| id.to_string()),
+                lowers: record.layers.iter().rev().map(|layer| inner.store.layer_fs(layer)).collect(),
+                config: record.config,
+            }))
+        })
+        .await
     }
-    Ok(holder.to_owned())
+
+    async fn release(&self, holder: &str) -> Result<(), ImageError> {
+        let holder = self.inner.holder(holder)?;
+        self.blocking(move |inner| inner.store.release(&holder).map_err(store_error)).await
+    }
+
+    async fn retain(&self, holders: &[String]) -> Result<(), ImageError> {
+        let kept = holders.iter().map(|holder| self.inner.holder(holder)).collect::<Result<BTreeSet<_>, _>>()?;
+        let own = format!("{}.", self.inner.owner);
+        self.blocking(move |inner| inner.release_all(|holder| holder.starts_with(&own) && !kept.contains(holder))).await
+    }
 }
 
 /// An image as its user means it.
@@ -237,6 +225,24 @@ fn parse(image: &str) -> Result<Meant, ImageError> {
 }
 
 impl Inner {
+    /// A holder's name in the store, a file's name.
+    fn holder(&self, holder: &str) -> Result<String, ImageError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if holder.is_empty() || !holder.bytes().all(plain) {
+            let message = format!("{holder:?} is no name for a holder");
+            return Err(ImageError::Store { operation: "hold an image".into(), message });
+        }
+        Ok(format!("{}.{holder}", self.owner))
+    }
+
+    fn release_all(&self, gone: impl Fn(&str) -> bool) -> Result<(), ImageError> {
+        let holders = self.store.holders().map_err(store_error)?;
+        holders
+            .keys()
+            .filter(|holder| gone(holder))
+            .try_for_each(|holder| self.store.release(holder).map_err(store_error))
+    }
+
     /// The image's id.
     fn find(&self, image: &str) -> Result<Option<Digest>, ImageError> {
         Ok(match parse(image)? {

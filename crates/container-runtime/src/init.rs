@@ -15,8 +15,8 @@ mod setup;
 pub(crate) use client::connect_tcp;
 pub use client::{HostSocket, InitClient, InitError, RunningSupervisor};
 pub use protocol::{ListenAddress, SocketKind};
-pub(crate) use serve::{Daemon, Init, listen, permit_comment};
 pub use serve::serve_for;
+pub(crate) use serve::{Daemon, Init, listen, permit_comment};
 pub(crate) use setup::{Isolation, isolate};
 
 /// The descriptor at which a daemon finds its connection to node init.

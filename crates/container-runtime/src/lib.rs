@@ -13,6 +13,7 @@
 mod capabilities;
 mod cgroups;
 mod container;
+mod images;
 mod init;
 mod node;
 mod runtime;
@@ -22,8 +23,12 @@ mod sys;
 mod user;
 mod wire;
 
+pub use images::{
+    Connection, Dial, DialError, FileContent, FileEntry, ImageStore, ImageStoreConfig, LoadedImage, LocalSockets,
+    Registries, RegistriesError, Sockets, TcpDial,
+};
 pub use init::{
     HostSocket, INIT_FD_VARIABLE, InitClient, InitError, ListenAddress, RunningSupervisor, SocketKind, serve_for,
 };
-pub use node::{Node, NodeConfig, NodeError, NodeListener};
+pub use node::{HostNodeConfig, Node, NodeConfig, NodeError, NodeListener, run_on_host};
 pub use runtime::{ContainerRuntime, Rootfs, RootfsProvider, RuntimeOptions};

@@ -2,6 +2,7 @@
 
 mod config;
 mod enter;
+mod host;
 mod launch;
 
 use std::fs;
@@ -22,6 +23,7 @@ use crate::init::permit_comment;
 use crate::sys::process::pidfd_kill;
 
 pub use config::{NodeConfig, NodeListener};
+pub use host::{HostNodeConfig, run_on_host};
 
 /// How long the kernel may take to end all processes of a killed node.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
@@ -161,9 +163,11 @@ impl Node {
     /// The kernel did not end it.
     pub fn stop(&mut self, grace: Duration) -> Result<(), NodeError> {
         if let Some(pidfd) = &self.pidfd {
-            // A signal that comes too late finds nobody, which is fine.
-            let _ = pidfd_kill(pidfd.as_fd(), libc::SIGTERM);
-            if !wait_for_end(pidfd, grace) {
+            if !grace.is_zero() {
+                // A signal that comes too late finds nobody, which is fine.
+                let _ = pidfd_kill(pidfd.as_fd(), libc::SIGTERM);
+            }
+            if grace.is_zero() || !wait_for_end(pidfd, grace) {
                 let _ = pidfd_kill(pidfd.as_fd(), libc::SIGKILL);
                 if !wait_for_end(pidfd, KILL_PATIENCE) {
                     return Err(self.error("kill its init")(&"it is still there"));
@@ -216,5 +220,7 @@ fn sweep(record: &Record) -> Result<(), (&'static str, String)> {
     let cgroup = Cgroup::new(hierarchies.into(), &record.cgroup);
     // Where the node is the host itself, its pods are still there.
     let _ = cgroup.kill();
-    cgroup.remove().map_err(|error| ("remove its cgroups", error.to_string()))
+    cgroup.remove().map_err(|error| ("remove its cgroups", error.to_string()))?;
+    cgroup.remove_parent_if_empty();
+    Ok(())
 }

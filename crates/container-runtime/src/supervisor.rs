@@ -16,6 +16,6 @@ mod sandbox;
 mod serve;
 
 pub(crate) use protocol::{
-    Command, ContainerReport, ExitRecord, FromSupervisor, Phase, PROTOCOL_VERSION, Push, Reply, Request, SandboxSetup,
+    Command, ContainerReport, ExitRecord, FromSupervisor, PROTOCOL_VERSION, Phase, Push, Reply, Request, SandboxSetup,
 };
 pub(crate) use serve::run;

@@ -50,7 +50,8 @@ pub(crate) fn resolve(request: &UserRequest, passwd: &str, group: &str) -> Resul
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = user.parse::<u32>().ok();
-    let entry = records(passwd, 4).find(|entry| entry[0] == user || number.is_some() && entry[2].parse() == Ok(number.unwrap_or(0)));
+    let entry = records(passwd, 4)
+        .find(|entry| entry[0] == user || number.is_some() && entry[2].parse() == Ok(number.unwrap_or(0)));
     let uid = match (number, &entry) {
         (Some(uid), _) => uid,
         (None, Some(entry)) => entry[2].parse().map_err(|_| UserError::NoSuchUser(user.into()))?,
@@ -73,7 +74,8 @@ pub(crate) fn resolve(request: &UserRequest, passwd: &str, group: &str) -> Resul
     if request.merge_groups
         && let Some(name) = entry.as_ref().map(|entry| entry[0])
     {
-        let member = |entry: &Vec<&str>| entry.get(3).is_some_and(|members| members.split(',').any(|m| m.trim() == name));
+        let member =
+            |entry: &Vec<&str>| entry.get(3).is_some_and(|members| members.split(',').any(|m| m.trim() == name));
         groups.extend(records(group, 3).filter(member).filter_map(|entry| entry[2].parse::<u32>().ok()));
     }
     groups.sort_unstable();

@@ -91,7 +91,8 @@ impl Inbox {
     /// The next whole frame, if there is one.
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let Some(header) = self.bytes.first_chunk::<HEADER_LEN>() else { return Ok(None) };
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]) as usize;
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]) as usize;
         let (length, fds) = (word(0), word(4));
         if length > FRAME_BYTES_MAX || fds > FRAME_FDS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "malformed frame header"));

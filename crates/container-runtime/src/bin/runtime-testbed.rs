@@ -148,7 +148,9 @@ fn daemon() -> io::Result<()> {
                 },
                 Some(("listen", to)) => {
                     let address = ListenAddress::tcp(to.parse().map_err(io::Error::other)?);
-                    init.listener(to, Some(address)).await.map_or_else(|error| error.to_string(), |_| "listening".into())
+                    init.listener(to, Some(address))
+                        .await
+                        .map_or_else(|error| error.to_string(), |_| "listening".into())
                 }
                 _ => "unknown word".into(),
             };

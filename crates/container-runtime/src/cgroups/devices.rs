@@ -20,7 +20,16 @@ impl DeviceRule {
         let node = |kind| Self { kind, major: None, minor: None, read: false, write: false, mknod: true };
         let use_it = |major, minor| Self { kind: 'c', major: Some(major), minor, read: true, write: true, mknod: true };
         let mut rules = vec![node('c'), node('b')];
-        let minors = [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
+        let minors = [
+            (1, Some(3)),
+            (1, Some(5)),
+            (1, Some(7)),
+            (1, Some(8)),
+            (1, Some(9)),
+            (5, Some(0)),
+            (5, Some(2)),
+            (136, None),
+        ];
         rules.extend(minors.map(|(major, minor)| use_it(major, minor)));
         rules
     }

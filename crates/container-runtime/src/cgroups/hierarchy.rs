@@ -49,10 +49,12 @@ impl Hierarchies {
                 Some("cgroup2") => found.v2 = Some((mount.into(), vec![])),
                 Some("cgroup") => {
                     let is_controller = |word: &&str| {
-                        let plain = !["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode"].contains(word);
+                        let plain =
+                            !["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode"].contains(word);
                         plain && !word.starts_with("release_agent=")
                     };
-                    let controllers: Vec<String> = options.split(',').filter(is_controller).map(str::to_owned).collect();
+                    let controllers: Vec<String> =
+                        options.split(',').filter(is_controller).map(str::to_owned).collect();
                     found.v1.retain(|other| other.controllers != controllers);
                     found.v1.push(V1 { controllers, mount: mount.into() });
                 }

@@ -67,7 +67,8 @@ pub(super) fn plan(resources: &LinuxContainerResources, unified: &dyn Fn(&str) -
     }
     for limit in &resources.hugepage_limits {
         let (size, bytes) = (&limit.page_size, limit.limit_bytes);
-        let file = if unified("hugetlb") { format!("hugetlb.{size}.max") } else { format!("hugetlb.{size}.limit_in_bytes") };
+        let file =
+            if unified("hugetlb") { format!("hugetlb.{size}.max") } else { format!("hugetlb.{size}.limit_in_bytes") };
         writes.push(WriteTo { optional: true, ..to("hugetlb", file, bytes) });
     }
     writes

@@ -43,7 +43,8 @@ pub(super) fn read(
     } else {
         let stat = file("memory", "memory.stat")?;
         let of = |name: &str| field(&stat, name).unwrap_or(0);
-        let limit = Some(number(&file("memory", "memory.limit_in_bytes")?)).filter(|limit| (1..V1_NO_LIMIT).contains(limit));
+        let limit =
+            Some(number(&file("memory", "memory.limit_in_bytes")?)).filter(|limit| (1..V1_NO_LIMIT).contains(limit));
         memory(
             number(&file("memory", "memory.usage_in_bytes")?),
             of("total_inactive_file"),

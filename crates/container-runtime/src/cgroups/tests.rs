@@ -18,23 +18,29 @@ fn limits_become_the_files_of_each_version() {
         cpuset_cpus: "0-1".into(),
         ..LinuxContainerResources::default()
     };
-    assert_eq!(plan_text(&resources, false), [
-        "cpu.shares=512",
-        "cpu.cfs_period_us=100000",
-        "cpu.cfs_quota_us=50000",
-        "memory.limit_in_bytes=67108864",
-        "memory.memsw.limit_in_bytes=67108864",
-        "pids.max=100",
-        "cpuset.cpus=0-1",
-    ]);
-    assert_eq!(plan_text(&resources, true), [
-        "cpu.weight=59",
-        "cpu.max=50000 100000",
-        "memory.swap.max=0",
-        "memory.max=67108864",
-        "pids.max=100",
-        "cpuset.cpus=0-1",
-    ]);
+    assert_eq!(
+        plan_text(&resources, false),
+        [
+            "cpu.shares=512",
+            "cpu.cfs_period_us=100000",
+            "cpu.cfs_quota_us=50000",
+            "memory.limit_in_bytes=67108864",
+            "memory.memsw.limit_in_bytes=67108864",
+            "pids.max=100",
+            "cpuset.cpus=0-1",
+        ]
+    );
+    assert_eq!(
+        plan_text(&resources, true),
+        [
+            "cpu.weight=59",
+            "cpu.max=50000 100000",
+            "memory.swap.max=0",
+            "memory.max=67108864",
+            "pids.max=100",
+            "cpuset.cpus=0-1",
+        ]
+    );
     assert_eq!(plan_text(&LinuxContainerResources::default(), true), Vec::<String>::new());
     let unlimited = LinuxContainerResources {
         cpu_quota_us: Some(-1),
@@ -42,7 +48,10 @@ fn limits_become_the_files_of_each_version() {
         pids_limit: Some(0),
         ..LinuxContainerResources::default()
     };
-    assert_eq!(plan_text(&unlimited, true), ["cpu.max=max 100000", "memory.swap.max=max", "memory.max=max", "pids.max=max"]);
+    assert_eq!(
+        plan_text(&unlimited, true),
+        ["cpu.max=max 100000", "memory.swap.max=max", "memory.max=max", "pids.max=max"]
+    );
 }
 
 #[test]

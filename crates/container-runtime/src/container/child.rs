@@ -30,7 +30,9 @@ fn step<T>(what: &str, result: rustix::io::Result<T>) -> Result<T, StartFailure>
 
 /// Enters the cgroups: a zero stands for the process that writes it.
 pub(super) fn enter_cgroups(entrances: &[OwnedFd]) -> Result<(), StartFailure> {
-    entrances.iter().try_for_each(|entrance| step("failed to enter the container's cgroup", rustix::io::write(entrance, b"0").map(drop)))
+    entrances.iter().try_for_each(|entrance| {
+        step("failed to enter the container's cgroup", rustix::io::write(entrance, b"0").map(drop))
+    })
 }
 
 fn prepare(

@@ -102,8 +102,7 @@ fn add(
 
 /// Furnishes the root: kernel file systems, devices, volumes, then what is masked.
 pub(super) fn furnish(root: &Root, spec: &ContainerSpec, volumes: &Volumes<'_>) -> Result<(), StartFailure> {
-    let read_only =
-        if spec.privileged { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
+    let read_only = if spec.privileged { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
     add(root, "proc", &[], PLAIN, "/proc")?;
     add(root, "sysfs", &[], PLAIN | read_only, "/sys")?;
     cgroups(root, PLAIN | read_only)?;
@@ -152,7 +151,8 @@ fn cgroups(root: &Root, attributes: MountAttrFlags) -> Result<(), StartFailure> 
     if root.open(top).is_err() {
         return Ok(());
     }
-    let found = Hierarchies::detect().map_err(|error| StartFailure::of("failed to read the cgroup hierarchies", &error))?;
+    let found =
+        Hierarchies::detect().map_err(|error| StartFailure::of("failed to read the cgroup hierarchies", &error))?;
     if found.v1.is_empty() {
         return match new_mount("cgroup2", &[], attributes) {
             Ok(mount) => root.attach(mount.as_fd(), top, true).map_err(|error| failed("cgroup", top, error)),
@@ -207,8 +207,9 @@ fn mask(root: &Root, path: &Path) -> Result<(), StartFailure> {
     let Ok(target) = root.open(path) else { return Ok(()) };
     let stat = rustix::fs::statat(&target, c"", AtFlags::EMPTY_PATH).map_err(fail)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        let empty = new_mount("tmpfs", &[("size", "0k"), ("nr_inodes", "1")], PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY)
-            .map_err(fail)?;
+        let empty =
+            new_mount("tmpfs", &[("size", "0k"), ("nr_inodes", "1")], PLAIN | MountAttrFlags::MOUNT_ATTR_RDONLY)
+                .map_err(fail)?;
         root.attach(empty.as_fd(), path, true).map_err(fail)
     } else {
         let null = copy_tree(Path::new("/dev/null")).map_err(fail)?;

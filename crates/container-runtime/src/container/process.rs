@@ -63,8 +63,11 @@ pub(super) fn become_program(spec: &ProcessSpec, reporter: &Reporter) -> StartFa
 }
 
 fn prepare_and_execute(spec: &ProcessSpec, reporter: &Reporter) -> Result<std::convert::Infallible, StartFailure> {
-    let user = step("failed to resolve user", user::resolve(&spec.user, &read_or_empty("/etc/passwd"), &read_or_empty("/etc/group")))
-        .map_err(|failure| StartFailure::new(failure.message.trim_start_matches("failed to resolve user: ").to_owned()))?;
+    let user = step(
+        "failed to resolve user",
+        user::resolve(&spec.user, &read_or_empty("/etc/passwd"), &read_or_empty("/etc/group")),
+    )
+    .map_err(|failure| StartFailure::new(failure.message.trim_start_matches("failed to resolve user: ").to_owned()))?;
     step("failed to report", reporter.user(&user))?;
     step("failed to set oom_score_adj", std::fs::write("/proc/self/oom_score_adj", spec.oom_score_adj.to_string()))
         .or_else(|failure| if spec.oom_score_adj == 0 { Ok(()) } else { Err(failure) })?;
@@ -130,7 +133,10 @@ fn change_directory(path: &str) -> Result<(), StartFailure> {
     if missing {
         step(&format!("mkdir {path}"), std::fs::create_dir_all(path))?;
     }
-    step(&format!("chdir to cwd ({path:?}) set in config.json failed"), rustix::process::chdir(path).map_err(io::Error::from))
+    step(
+        &format!("chdir to cwd ({path:?}) set in config.json failed"),
+        rustix::process::chdir(path).map_err(io::Error::from),
+    )
 }
 
 fn drop_privileges(spec: &ProcessSpec, user: &User) -> Result<(), StartFailure> {
@@ -154,7 +160,8 @@ fn drop_privileges(spec: &ProcessSpec, user: &User) -> Result<(), StartFailure> 
     kernel("failed to keep capabilities", set_keep_capabilities(true))?;
     step("failed to set the user", set_user(user.uid, user.gid, &user.groups))?;
     kernel("failed to unkeep capabilities", set_keep_capabilities(false))?;
-    let held = capabilities(None).map_err(|error| StartFailure::of("failed to read capabilities", &io::Error::from(error)))?;
+    let held =
+        capabilities(None).map_err(|error| StartFailure::of("failed to read capabilities", &io::Error::from(error)))?;
     let kept = held.permitted & CapabilitySet::from_bits_retain(spec.capabilities);
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     kernel("failed to set capabilities", set_capabilities(None, sets))?;

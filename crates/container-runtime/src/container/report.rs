@@ -34,7 +34,9 @@ pub(crate) fn plain(text: &str) -> String {
     let bare = text.split(" (os error").next().unwrap_or(text);
     match bare.split_once(char::is_whitespace) {
         // A word in capitals or with an inner dot is a name and stays.
-        Some((first, rest)) if first.chars().skip(1).all(char::is_lowercase) => format!("{} {rest}", first.to_lowercase()),
+        Some((first, rest)) if first.chars().skip(1).all(char::is_lowercase) => {
+            format!("{} {rest}", first.to_lowercase())
+        }
         _ => bare.to_owned(),
     }
 }

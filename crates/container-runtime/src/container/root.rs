@@ -172,7 +172,8 @@ fn overlay_by_text(lowers: &[PathBuf], directory: &Path, point: &Path) -> Result
         .collect();
     let upper = directory.join("upper");
     let work = directory.join("work");
-    let options = format!("lowerdir={},upperdir={},workdir={},volatile", names.join(":"), upper.display(), work.display());
+    let options =
+        format!("lowerdir={},upperdir={},workdir={},volatile", names.join(":"), upper.display(), work.display());
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
     let mounted = mount("overlay", point, "overlay", MountFlags::empty(), options.as_c_str());
     rustix::process::chdir(before.as_c_str())?;

@@ -40,6 +40,10 @@ impl Drop for TestDirectory {
 }
 
 fn open_with(directory: &TestDirectory, registries: &str) -> ImageStore {
+    open_as(directory, registries, "c1-node")
+}
+
+fn open_as(directory: &TestDirectory, registries: &str, owner: &str) -> ImageStore {
     let registries = Registries::parse(registries, &|path| fs::read(path)).expect("valid");
     ImageStore::open(ImageStoreConfig {
         root: directory.path().join("images"),
@@ -47,6 +51,7 @@ fn open_with(directory: &TestDirectory, registries: &str) -> ImageStore {
         dial: Arc::new(TcpDial::new(Arc::new(LocalSockets))),
         clock: Arc::new(SystemClock),
         supervisor: Supervisor::new(),
+        owner: owner.into(),
     })
     .expect("it opens")
 }

@@ -48,14 +48,25 @@ impl ListenAddress {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    Hello { version: u32 },
+    Hello {
+        version: u32,
+    },
     /// The listener of that name; made if an address is given and it is not there.
-    Listener { name: String, address: Option<ListenAddress> },
-    CloseListener { name: String },
+    Listener {
+        name: String,
+        address: Option<ListenAddress>,
+    },
+    CloseListener {
+        name: String,
+    },
     /// An unconnected socket in the host's network namespace.
-    Socket { kind: SocketKind },
+    Socket {
+        kind: SocketKind,
+    },
     /// Forks a supervisor; its listening socket comes along.
-    Spawn { id: String },
+    Spawn {
+        id: String,
+    },
     Supervisors,
     /// Lets the node's packets pass where the host forbids forwarding.
     PermitForwarding,
@@ -63,11 +74,16 @@ pub(super) enum Request {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    Hello { version: u32, node: String },
+    Hello {
+        version: u32,
+        node: String,
+    },
     /// A descriptor comes along.
     Socket,
     Done,
-    Spawned { pid: i32 },
+    Spawned {
+        pid: i32,
+    },
     Supervisors(Vec<(String, i32)>),
     Permitted(Vec<String>),
     Failed(String),

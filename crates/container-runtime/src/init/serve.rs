@@ -57,9 +57,15 @@ pub(crate) struct Init {
 /// What became of the daemon.
 #[derive(Debug)]
 enum Life {
-    Running { pid: i32, since: Instant, connection: Option<Connection> },
+    Running {
+        pid: i32,
+        since: Instant,
+        connection: Option<Connection>,
+    },
     /// To be started then.
-    Dead { until: Instant },
+    Dead {
+        until: Instant,
+    },
 }
 
 impl Init {
@@ -218,7 +224,9 @@ impl Init {
             Request::Listener { name, address } => {
                 if !self.listeners.contains_key(&name) {
                     let address = address.ok_or_else(|| format!("no listener called {name:?} is kept"))?;
-                    let made = self.on_host(|| listen(address)).map_err(|error| format!("failed to listen on {}: {error}", address.address))?;
+                    let made = self
+                        .on_host(|| listen(address))
+                        .map_err(|error| format!("failed to listen on {}: {error}", address.address))?;
                     self.listeners.insert(name.clone(), made);
                 }
                 let copy = self.listeners[&name].try_clone().map_err(text)?;

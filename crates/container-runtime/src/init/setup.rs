@@ -5,11 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use cni::Cidr;
 use cni::egress::{Masquerade, masquerade, permit};
 use cni::nftables::NftSocket;
 use cni::plan::{self, NodeLink};
 use cni::rtnetlink::RouteSocket;
-use cni::Cidr;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
@@ -68,16 +68,14 @@ pub(crate) fn isolate(init: &mut Init, mut isolation: Isolation) -> Result<(), S
     let table = format!("skiff-{}", init.node);
     let single = |ip: std::net::IpAddr| Cidr::new(ip, if ip.is_ipv4() { 32 } else { 128 });
     let sources: Vec<Cidr> = isolation.link.node_addresses.iter().filter_map(|address| single(address.ip)).collect();
-    let except = isolation.link.host_addresses.iter().filter_map(|address| Cidr::new(address.ip, address.prefix)).collect();
+    let except =
+        isolation.link.host_addresses.iter().filter_map(|address| Cidr::new(address.ip, address.prefix)).collect();
     init.ranges.clone_from(&sources);
     step("masquerade the node", isolation.host_nft.commit(masquerade(&Masquerade { table, sources, except })))?;
     step("let the node's packets pass", permit(&mut isolation.host_nft, &permit_comment(&init.node), &init.ranges))?;
     init.host_nft = Some(isolation.host_nft);
-    let pods = Masquerade {
-        table: "skiff-egress".into(),
-        sources: isolation.pod_cidrs.clone(),
-        except: isolation.pod_cidrs,
-    };
+    let pods =
+        Masquerade { table: "skiff-egress".into(), sources: isolation.pod_cidrs.clone(), except: isolation.pod_cidrs };
     let mut nft = step("open a netlink socket", NftSocket::open())?;
     step("masquerade pods", nft.commit(masquerade(&pods)))?;
     // The table goes with its socket, and the socket with us.
@@ -107,8 +105,11 @@ fn mounts(hierarchies: &Hierarchies) -> io::Result<()> {
     for v1 in &hierarchies.v1 {
         fs::create_dir_all(&v1.mount)?;
         // Exactly the host's sets: the kernel refuses others.
-        let options: Vec<String> =
-            v1.controllers.iter().map(|name| if name.contains('=') { format!("none,{name}") } else { name.clone() }).collect();
+        let options: Vec<String> = v1
+            .controllers
+            .iter()
+            .map(|name| if name.contains('=') { format!("none,{name}") } else { name.clone() })
+            .collect();
         let options = std::ffi::CString::new(options.join(","))?;
         mount("cgroup", &v1.mount, "cgroup", plain, options.as_c_str())?;
     }

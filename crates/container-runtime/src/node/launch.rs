@@ -12,7 +12,7 @@ use cni::plan::Address;
 use cni::rtnetlink::RouteSocket;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::{Node, NodeConfig, NodeError, Record, started_ticks, sweep, wait_for_end, KILL_PATIENCE};
+use super::{KILL_PATIENCE, Node, NodeConfig, NodeError, Record, started_ticks, sweep, wait_for_end};
 use crate::cgroups::{Cgroup, Hierarchies};
 use crate::init::{Daemon, Init, Isolation, isolate, listen};
 use crate::sys::process::{Cloned, clone, exit, is_single_threaded, pidfd_kill};
@@ -100,7 +100,9 @@ fn make(config: &NodeConfig, failed: Failed<'_>) -> Result<(i32, OwnedFd), NodeE
     prepare_host(config, &mut host_route).map_err(|error| failed("prepare the host's network", &error))?;
     let isolation = Isolation {
         host_nft: NftSocket::open().map_err(|error| failed("open a netlink socket", &error))?,
-        host_namespace: File::open("/proc/self/ns/net").map_err(|error| failed("open the host's network", &error))?.into(),
+        host_namespace: File::open("/proc/self/ns/net")
+            .map_err(|error| failed("open the host's network", &error))?
+            .into(),
         entrances: cgroup.entrances().map_err(|error| failed("enter its cgroup", &error))?,
         host_route,
         hierarchies,
@@ -122,7 +124,8 @@ fn make(config: &NodeConfig, failed: Failed<'_>) -> Result<(i32, OwnedFd), NodeE
             }
             let _ = pidfd_kill(pidfd.as_fd(), libc::SIGKILL);
             wait_for_end(&pidfd, KILL_PATIENCE);
-            let _ = rustix::process::waitpid(rustix::process::Pid::from_raw(pid), rustix::process::WaitOptions::empty());
+            let _ =
+                rustix::process::waitpid(rustix::process::Pid::from_raw(pid), rustix::process::WaitOptions::empty());
             let message = if message.is_empty() { "its init ended without a word".to_owned() } else { message };
             Err(NodeError::Start { name: config.name.clone(), message })
         }
@@ -130,7 +133,8 @@ fn make(config: &NodeConfig, failed: Failed<'_>) -> Result<(i32, OwnedFd), NodeE
 }
 
 fn daemon(config: &NodeConfig) -> io::Result<Daemon> {
-    let strings = |texts: &[String]| texts.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>();
+    let strings =
+        |texts: &[String]| texts.iter().map(|text| CString::new(text.as_str())).collect::<Result<Vec<_>, _>>();
     Ok(Daemon { argv: strings(&config.daemon)?, env: strings(&config.environment)?, drain: config.drain })
 }
 

@@ -19,12 +19,24 @@ pub struct Rootfs {
     pub config: ImageConfig,
 }
 
-/// The image store, as the runtime sees it. The layers of an image that a container uses must stay.
+/// The image store, as the runtime sees it. A container holds its image: the layers stay until it lets go. Holders are ids of containers.
 #[async_trait]
 pub trait RootfsProvider: Send + Sync + fmt::Debug {
-    /// The image of that id, digest or name; none if it is not there.
+    /// The image of that id, digest or name, held from now on; none if it is not there.
     ///
     /// # Errors
     /// The store is broken.
-    async fn rootfs(&self, image: &str) -> Result<Option<Rootfs>, ImageError>;
+    async fn hold(&self, image: &str, holder: &str) -> Result<Option<Rootfs>, ImageError>;
+
+    /// Lets go; of nothing, if nothing is held.
+    ///
+    /// # Errors
+    /// The store is broken.
+    async fn release(&self, holder: &str) -> Result<(), ImageError>;
+
+    /// Lets go of all that this runtime holds, except for these holders: what a crash left behind.
+    ///
+    /// # Errors
+    /// The store is broken.
+    async fn retain(&self, holders: &[String]) -> Result<(), ImageError>;
 }

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use cri::{ContainerConfig, LinuxContainerSecurityContext, Mount, RuntimeError, SeccompProfile, SupplementalGroupsPolicy};
+use cri::{
+    ContainerConfig, LinuxContainerSecurityContext, Mount, RuntimeError, SeccompProfile, SupplementalGroupsPolicy,
+};
 use rustix::fs::{major, minor};
 
 use super::Rootfs;
@@ -58,7 +60,8 @@ pub(super) fn resolve(
 ) -> Result<(ContainerSpec, Option<Vec<DeviceRule>>), RuntimeError> {
     let invalid = |message: String| RuntimeError::InvalidConfig(message);
     let security = &config.security_context;
-    let mask = capabilities::resolve(security.privileged, &security.capabilities).map_err(|error| invalid(error.to_string()))?;
+    let mask = capabilities::resolve(security.privileged, &security.capabilities)
+        .map_err(|error| invalid(error.to_string()))?;
     let (devices, rules) = devices(config)?;
     let paths = |given: &Option<Vec<PathBuf>>, default: &[&str]| match given {
         _ if security.privileged => vec![],
@@ -159,7 +162,10 @@ fn filter(
         SeccompProfile::RuntimeDefault => Ok(Some(seccomp::compile(&seccomp::runtime_default(mask)))),
         SeccompProfile::Localhost(path) => {
             let invalid = |message: String| {
-                RuntimeError::InvalidConfig(format!("failed to load seccomp profile {:?}: {message}", path.display().to_string()))
+                RuntimeError::InvalidConfig(format!(
+                    "failed to load seccomp profile {:?}: {message}",
+                    path.display().to_string()
+                ))
             };
             let json = fs::read(path).map_err(|error| invalid(error.to_string()))?;
             let profile = seccomp::parse(&json).map_err(|error| invalid(chain(&error)))?;
@@ -193,12 +199,17 @@ fn mounts(place: &Place, config: &ContainerConfig) -> Result<Vec<Mount>, Runtime
 /// Nodes to make, and rules; none for a privileged container, which may use all.
 fn devices(config: &ContainerConfig) -> Result<(Vec<DeviceNode>, Option<Vec<DeviceRule>>), RuntimeError> {
     let fail = |path: &Path, error: io::Error| {
-        RuntimeError::InvalidConfig(format!("error gathering device information of {:?}: {error}", path.display().to_string()))
+        RuntimeError::InvalidConfig(format!(
+            "error gathering device information of {:?}: {error}",
+            path.display().to_string()
+        ))
     };
     let mut nodes = vec![];
     let mut rules = DeviceRule::defaults();
     for device in &config.devices {
-        for (source, node) in expand(&device.host_path, &device.container_path).map_err(|error| fail(&device.host_path, error))? {
+        for (source, node) in
+            expand(&device.host_path, &device.container_path).map_err(|error| fail(&device.host_path, error))?
+        {
             let _ = source;
             rules.push(DeviceRule {
                 kind: if node.block { 'b' } else { 'c' },

@@ -11,9 +11,9 @@ use cri::{
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use super::Shared;
 use super::client::{Happening, SupervisorClient};
 use super::store::{ContainerRecord, SandboxRecord};
-use super::Shared;
 use crate::cgroups::Cgroup;
 use crate::supervisor::{ContainerReport, ExitRecord, Phase, Push};
 use crate::user::User;
@@ -69,7 +69,11 @@ impl Container {
             pid: facts.pid.filter(|_| state.is_running()).map(i32::cast_unsigned),
             state,
             created_at: self.record.created_at,
-            image: if config.user_specified_image.is_empty() { config.image.clone() } else { config.user_specified_image.clone() },
+            image: if config.user_specified_image.is_empty() {
+                config.image.clone()
+            } else {
+                config.user_specified_image.clone()
+            },
             image_id: self.record.image_id.clone(),
             image_ref: self.record.image_ref.clone(),
             log_path: config.log_path.as_ref().map(|path| sandbox.record.config.log_directory.join(path)),

@@ -131,7 +131,9 @@ impl RuntimeService for ContainerRuntime {
     async fn list_containers(&self, filter: &ContainerFilter) -> Result<Vec<ContainerStatus>, RuntimeError> {
         let mut found = vec![];
         for sandbox in self.shared.all() {
-            found.extend(sandbox.list().iter().map(|container| container.status(&sandbox)).filter(|s| filter.matches(s)));
+            found.extend(
+                sandbox.list().iter().map(|container| container.status(&sandbox)).filter(|s| filter.matches(s)),
+            );
         }
         found.sort_by_key(|status| status.created_at);
         Ok(found)
@@ -153,7 +155,11 @@ impl RuntimeService for ContainerRuntime {
         resources: LinuxContainerResources,
     ) -> Result<(), RuntimeError> {
         let cgroup = self.shared.sandbox(&id.0)?.cgroup.clone();
-        let apply = move || cgroup.apply(&resources).map_err(|error| RuntimeError::failed("update the pod's limits", super::chain(&error)));
+        let apply = move || {
+            cgroup
+                .apply(&resources)
+                .map_err(|error| RuntimeError::failed("update the pod's limits", super::chain(&error)))
+        };
         self.shared.blocking("update the pod's limits", apply).await
     }
 

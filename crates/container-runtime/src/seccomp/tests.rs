@@ -42,12 +42,26 @@ fn the_default_profile_allows_what_programs_need() {
     assert!(program.len() < 300, "{} instructions", program.len());
     let of = |name: &str, first: u64| run(&program, X86_64, name, [first, 0, 0, 0, 0, 0]);
     let table = [
-        ("read", 0, ALLOW), ("openat2", 0, ALLOW), ("mseal", 0, ALLOW), ("chroot", 0, ALLOW),
-        ("mount", 0, EPERM), ("bpf", 0, EPERM), ("reboot", 0, EPERM), ("keyctl", 0, EPERM), ("io_uring_setup", 0, EPERM),
-        ("unshare", 0, EPERM), ("clone3", 0, ENOSYS),
-        ("clone", 0x0011, ALLOW), ("clone", 0x1000_0011, EPERM), ("clone", 0x0200_0000, EPERM),
-        ("socket", 2, ALLOW), ("socket", 40, EPERM), ("socket", 40 | 1 << 32, EPERM),
-        ("personality", 0, ALLOW), ("personality", 0xffff_ffff, ALLOW), ("personality", 0x40000, EPERM),
+        ("read", 0, ALLOW),
+        ("openat2", 0, ALLOW),
+        ("mseal", 0, ALLOW),
+        ("chroot", 0, ALLOW),
+        ("mount", 0, EPERM),
+        ("bpf", 0, EPERM),
+        ("reboot", 0, EPERM),
+        ("keyctl", 0, EPERM),
+        ("io_uring_setup", 0, EPERM),
+        ("unshare", 0, EPERM),
+        ("clone3", 0, ENOSYS),
+        ("clone", 0x0011, ALLOW),
+        ("clone", 0x1000_0011, EPERM),
+        ("clone", 0x0200_0000, EPERM),
+        ("socket", 2, ALLOW),
+        ("socket", 40, EPERM),
+        ("socket", 40 | 1 << 32, EPERM),
+        ("personality", 0, ALLOW),
+        ("personality", 0xffff_ffff, ALLOW),
+        ("personality", 0x40000, EPERM),
     ];
     for (name, first, expected) in table {
         assert_eq!(of(name, first), expected, "{name}({first:#x})");
@@ -75,7 +89,9 @@ fn comparisons_are_of_64_bits() {
             "action": "SCMP_ACT_ALLOW", "args": [{{"index": 2, "value": {big}, "op": "{op}"}}]}}]}}"#
         );
         let program = compile(&parse(json.as_bytes()).expect("profile"));
-        for (low_high, holds) in [(big - 1, big - (1 << 32)), (big, big), (big + 1, big + (1 << 32))].iter().zip(expected) {
+        for (low_high, holds) in
+            [(big - 1, big - (1 << 32)), (big, big), (big + 1, big + (1 << 32))].iter().zip(expected)
+        {
             for value in [low_high.0, low_high.1] {
                 let got = run(&program, X86_64, "read", [0, 0, value, 0, 0, 0]);
                 assert_eq!(got, if holds { ALLOW } else { 0x8000_0000 }, "{op} {value:#x}");

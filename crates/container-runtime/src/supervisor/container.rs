@@ -54,7 +54,16 @@ fn io_failure(what: &str) -> impl FnOnce(io::Error) -> StartFailure {
 impl Container {
     pub(super) fn new(spec: ContainerSpec, hierarchies: Arc<Hierarchies>) -> Self {
         let cgroup = Cgroup::new(hierarchies, &spec.cgroup);
-        Self { spec, cgroup, state: State::Created, user: None, stdin: None, terminal: None, outputs: vec![], log: None }
+        Self {
+            spec,
+            cgroup,
+            state: State::Created,
+            user: None,
+            stdin: None,
+            terminal: None,
+            outputs: vec![],
+            log: None,
+        }
     }
 
     pub(super) fn report(&self) -> ContainerReport {
@@ -106,7 +115,8 @@ impl Container {
         }
         if let Some(path) = &self.spec.log_path {
             let opened = Log::open(path);
-            self.log = Some(opened.map_err(io_failure(&format!("failed to open log file {:?}", path.display().to_string())))?);
+            self.log =
+                Some(opened.map_err(io_failure(&format!("failed to open log file {:?}", path.display().to_string())))?);
         }
         let entrances = self.entrances()?;
         let (streams, mut ends) = if self.is_tty() { (None, Ends::default()) } else { self.pipes()? };
@@ -123,7 +133,9 @@ impl Container {
         let (pid, pidfd) = cloned;
         let outcome = collect(&parent).inspect_err(|_| reap(pid))?;
         self.user = outcome.user;
-        let nonblocking = |source, stream| Output::new(source, stream).map_err(|error| io_failure("failed to prepare a stream")(error.into()));
+        let nonblocking = |source, stream| {
+            Output::new(source, stream).map_err(|error| io_failure("failed to prepare a stream")(error.into()))
+        };
         if let Some(master) = outcome.terminal {
             let copy = master.try_clone().map_err(io_failure("failed to copy the terminal"))?;
             self.outputs.push(nonblocking(copy, "stdout")?);

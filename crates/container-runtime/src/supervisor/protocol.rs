@@ -95,17 +95,34 @@ pub(crate) struct ContainerReport {
 /// Answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    Hello { version: u32, pid: i32, is_set_up: bool, containers: Vec<ContainerReport> },
+    Hello {
+        version: u32,
+        pid: i32,
+        is_set_up: bool,
+        containers: Vec<ContainerReport>,
+    },
     Done,
     Started(ContainerReport),
     /// A terminal's descriptor comes along where it has one.
-    Executed { pid: i32 },
+    Executed {
+        pid: i32,
+    },
     /// Descriptors come along for what is true, in this order; `stdin` of a terminal is the terminal.
-    Attached { stdin: bool, stdout: bool, stderr: bool, tty: bool },
+    Attached {
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        tty: bool,
+    },
     /// The program could not be executed.
-    NotStarted { message: String, exit_code: i32 },
+    NotStarted {
+        message: String,
+        exit_code: i32,
+    },
     /// Anything else that failed.
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
     NotRunning,
     NoSuchContainer,
 }

@@ -89,7 +89,10 @@ impl Sandbox {
     /// Runs `make`, which clones, with children going into the pod's shared PID namespace if it has one.
     pub(super) fn in_shared_pids<T>(&self, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match &self.shared_pids {
-            Some((namespace, _)) => self.in_pid_namespace_of(|| move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID)), make),
+            Some((namespace, _)) => self.in_pid_namespace_of(
+                || move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID)),
+                make,
+            ),
             None => make(),
         }
     }

@@ -72,7 +72,9 @@ impl Supervisor {
         if self.connections.len() < CONNECTIONS_MAX {
             polled.push(PollFd::new(&self.listener, PollFlags::IN));
         }
-        polled.extend(self.connections.iter().map(|connection| PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN)));
+        polled.extend(
+            self.connections.iter().map(|connection| PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN)),
+        );
         for output in self.containers.values().flat_map(|container| &container.outputs) {
             if let (Some(source), true) = (&output.source, output.is_wanted()) {
                 polled.push(PollFd::new(source, PollFlags::IN));

@@ -3,7 +3,12 @@ use super::*;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:101:102:w:/srv:/bin/false\n# x\n";
 const GROUP: &str = "root:x:0:\nweb:x:102:\nlogs:x:200:other, web\nall:x:201:web,root\n";
 
-fn of(user: &str, group: Option<u32>, supplemental: &[u32], merge_groups: bool) -> Result<(u32, u32, Vec<u32>), UserError> {
+fn of(
+    user: &str,
+    group: Option<u32>,
+    supplemental: &[u32],
+    merge_groups: bool,
+) -> Result<(u32, u32, Vec<u32>), UserError> {
     let request = UserRequest { user: user.into(), group, supplemental: supplemental.to_vec(), merge_groups };
     resolve(&request, PASSWD, GROUP).map(|user| (user.uid, user.gid, user.groups))
 }

@@ -21,7 +21,8 @@ async fn exit_codes_reasons_and_logs() {
     let pod = world.pod("a").await;
     for (code, reason) in [(0, ExitReason::Completed), (3, ExitReason::Error)] {
         let id = world.start(&pod, world.container_config(&["exit", &code.to_string()])).await;
-        let ContainerState::Exited { exit_code, reason: why, started_at, finished_at, .. } = world.ended(&id).await else {
+        let ContainerState::Exited { exit_code, reason: why, started_at, finished_at, .. } = world.ended(&id).await
+        else {
             panic!("not exited")
         };
         assert_eq!((exit_code, why), (code, reason));
@@ -129,8 +130,7 @@ async fn users_groups_and_capabilities() {
     let user = world.runtime.container_status(&id).await.expect("status").user.expect("known");
     assert_eq!(user, (1234, 77, vec![77]));
     let mut config = status();
-    config.security_context.capabilities =
-        Capabilities { add: vec!["NET_ADMIN".into()], drop: vec!["ALL".into()] };
+    config.security_context.capabilities = Capabilities { add: vec!["NET_ADMIN".into()], drop: vec!["ALL".into()] };
     let (_, log) = world.run(&pod, config).await;
     assert_eq!(field(&log, "CapEff"), "0000000000001000");
     world.close().await;
@@ -157,7 +157,11 @@ async fn what_is_forbidden_fails_and_what_privilege_allows_works() {
     assert_eq!((code, log.contains("Operation not permitted")), (1, true), "/dev/mem by another name: {log}");
     let (code, log) = world.run(&pod, world.container_config(&["write", "/proc/sys/kernel/domainname", "x"])).await;
     assert_eq!((code, log.contains("Read-only file system")), (1, true), "{log}");
-    assert_eq!(world.run(&pod, world.container_config(&["read", "/proc/interrupts"])).await, (0, String::new()), "masked");
+    assert_eq!(
+        world.run(&pod, world.container_config(&["read", "/proc/interrupts"])).await,
+        (0, String::new()),
+        "masked"
+    );
     let mut privileged = world.container_config(&["list", "/dev"]);
     let (_, plain) = world.run(&pod, privileged.clone()).await;
     privileged.security_context.privileged = true;
@@ -199,7 +203,10 @@ async fn volumes_shared_memory_and_files_of_the_pod() {
     assert_eq!(world.run(&pod, world.container_config(&["write", "/tmp/own", "1"])).await.0, 0);
     assert_eq!(world.run(&pod, world.container_config(&["read", "/tmp/own"])).await.0, 1);
     assert_eq!(world.run(&pod, world.container_config(&["read", "/etc/hostname"])).await.1, "stdout F web-0\n");
-    assert_eq!(world.run(&pod, world.container_config(&["read", "/proc/sys/kernel/hostname"])).await.1, "stdout F web-0\n");
+    assert_eq!(
+        world.run(&pod, world.container_config(&["read", "/proc/sys/kernel/hostname"])).await.1,
+        "stdout F web-0\n"
+    );
     let resolv = world.run(&pod, world.container_config(&["read", "/etc/resolv.conf"])).await.1;
     assert_eq!(resolv, "stdout F nameserver 10.96.0.10\n");
     let hosts = world.run(&pod, world.container_config(&["read", "/etc/hosts"])).await.1;

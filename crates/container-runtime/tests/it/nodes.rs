@@ -101,6 +101,9 @@ fn a_node_serves_survives_its_daemon_and_leaves_nothing() {
     let again = host.launch();
     assert!(String::from_utf8_lossy(&again.stderr).contains("is already running"), "{again:?}");
     assert_eq!(host.links(), [format!("sk-{}", host.name)]);
+    let init = host.node().pid().expect("runs");
+    let descriptors = fs::read_dir(format!("/proc/{init}/fd")).expect("descriptors").count();
+    assert!(descriptors <= 16, "node init has {descriptors} descriptors");
     // Killed again and again: nobody is refused, and each time there is another one.
     let mut last = daemon_pid(&host);
     for _ in 0..4 {

@@ -97,7 +97,8 @@ async fn attach_joins_the_streams_of_the_first_process() {
     config.stdin = true;
     let id = world.start(&pod, config).await;
     world.wait_for_log(&id, "tty true").await;
-    let session = world.runtime.attach(&id, AttachOptions { stdin: true, stdout: true, stderr: false }).await.expect("attach");
+    let session =
+        world.runtime.attach(&id, AttachOptions { stdin: true, stdout: true, stderr: false }).await.expect("attach");
     session.terminal.expect("terminal").resize(TerminalSize { width: 90, height: 30 }).expect("resize");
     session.stdin.expect("stdin").write_all(b"x\n").await.expect("write");
     assert!(all(session.stdout).await.contains("got x 90x30"));
@@ -119,7 +120,10 @@ async fn pods_reach_each_other_and_ports_are_forwarded() {
     stream.read_to_string(&mut text).await.expect("read");
     assert_eq!(text, "hello 127.0.0.1\n");
     let error = world.runtime.port_forward(&a.id, 9).await.err().expect("nothing there").to_string();
-    assert!(error.starts_with("failed to connect to localhost:9 inside namespace") && error.contains("refused"), "{error}");
+    assert!(
+        error.starts_with("failed to connect to localhost:9 inside namespace") && error.contains("refused"),
+        "{error}"
+    );
     let mut host = world.pod_config("h");
     host.linux.namespace_options.network = NamespaceMode::Node;
     let host = world.runtime.run_pod_sandbox(host).await.expect("host network");
@@ -183,9 +187,7 @@ async fn a_killed_supervisor_takes_its_pod_along_and_is_told() {
     let mut events = world.runtime.subscribe();
     let supervisor = world.supervisor_pid(&pod.id.0).await;
     kill_process(Pid::from_raw(supervisor).expect("pid"), Signal::KILL).expect("kill");
-    let stopped = async {
-        while events.recv().await.expect("event").kind != EventKind::SandboxStopped {}
-    };
+    let stopped = async { while events.recv().await.expect("event").kind != EventKind::SandboxStopped {} };
     tokio::time::timeout(PATIENCE, stopped).await.expect("told");
     let ContainerState::Exited { exit_code, reason, .. } = world.ended(&id).await else { panic!("not exited") };
     assert_eq!((exit_code, reason), (255, ExitReason::ContainerStatusUnknown));
@@ -209,6 +211,12 @@ async fn twenty_pods_at_once() {
     };
     let pods = join_all((0..20).map(one)).await;
     assert_eq!(world.supervisors().await, 20);
+    for (pod, _) in &pods {
+        // Streams, socket, connection, signals, PID namespace; process, log and two pipes of its container.
+        let pid = world.supervisor_pid(&pod.id.0).await;
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").count();
+        assert!(descriptors <= 12, "a supervisor has {descriptors} descriptors");
+    }
     let mut ips: Vec<_> = pods.iter().map(|(pod, _)| pod.ips[0]).collect();
     ips.sort();
     ips.dedup();

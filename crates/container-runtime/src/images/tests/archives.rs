@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::registry::{Compression, OCI, TestImage, compress};
 use super::{TestDirectory, is_empty, open};
+use crate::RootfsProvider;
 use crate::images::spec::Digest;
 use crate::images::unpack::tests::Layer;
 use crate::images::{FileContent, FileEntry, LoadedImage};
@@ -80,9 +81,9 @@ async fn what_docker_saved_is_loaded() {
         assert_eq!(loaded, [LoadedImage { id: image.id(), names: names.clone() }]);
         let status = store.status("app:1").await.expect("it reads").expect("it is there");
         assert_eq!((status.pinned, status.repo_tags, status.repo_digests), (true, names, vec![]));
-        let rootfs = store.hold("quay.io/a/b:2", "c").await.expect("it is there");
-        assert_eq!(fs::read_to_string(rootfs.layers[0].join("top")).expect("unpacked"), "top");
-        assert_eq!(fs::read_to_string(rootfs.layers[1].join("base")).expect("unpacked"), "base");
+        let rootfs = store.hold("quay.io/a/b:2", "c").await.expect("it reads").expect("it is there");
+        assert_eq!(fs::read_to_string(rootfs.lowers[0].join("top")).expect("unpacked"), "top");
+        assert_eq!(fs::read_to_string(rootfs.lowers[1].join("base")).expect("unpacked"), "base");
         store.release("c").await.expect("it is held");
         store.remove("app:1").await.expect("nobody needs it");
         assert!(store.status("quay.io/a/b:2").await.expect("it reads").is_some(), "the other name stays");
@@ -163,12 +164,12 @@ async fn an_image_is_made_from_files() {
     assert_eq!(store.import_files("skiff.local/hello:1", config.clone(), files).await.expect("again"), id);
     let status = store.status("skiff.local/hello:1").await.expect("it reads").expect("it is there");
     assert_eq!((status.id, status.pinned, status.config, status.repo_digests.len()), (id, true, config, 1));
-    let rootfs = store.hold("skiff.local/hello:1", "c").await.expect("it is there");
-    let app = rootfs.layers[0].join("bin/app");
+    let rootfs = store.hold("skiff.local/hello:1", "c").await.expect("it reads").expect("it is there");
+    let app = rootfs.lowers[0].join("bin/app");
     use std::os::unix::fs::MetadataExt;
     let metadata = app.metadata().expect("it exists");
     assert_eq!((metadata.mode() & 0o7777, metadata.uid(), metadata.gid(), metadata.mtime()), (0o755, 1, 2, 0));
-    assert_eq!(fs::read_link(rootfs.layers[0].join("srv/link")).expect("a link"), std::path::Path::new("/bin/app"));
+    assert_eq!(fs::read_link(rootfs.lowers[0].join("srv/link")).expect("a link"), std::path::Path::new("/bin/app"));
     let error = store.import_files("Bad", ImageConfig::default(), vec![]).await.expect_err("upper case");
     assert!(matches!(error, ImageError::InvalidName { .. }));
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::registry::{Compression, Login, OCI, SCHEMA_2, TestImage, TestRegistry};
 use super::{TestDirectory, entries, is_empty, login, open, open_with, pull_error, request};
+use crate::RootfsProvider;
 use crate::images::spec::Digest;
 use crate::images::unpack::tests::Layer;
 
@@ -53,10 +54,10 @@ async fn an_image_for_this_platform_is_pulled_and_unpacked() {
         PullProgress { done_bytes: total_bytes, total_bytes, layers_done: 3, layers_total: 3 }
     );
 
-    let rootfs = store.hold(&name, "test.c1").await.expect("it is there");
-    assert_eq!(rootfs.layers.len(), 3);
-    assert_eq!(fs::read_to_string(rootfs.layers[0].join("top")).expect("the topmost first"), "top");
-    assert_eq!(fs::read_to_string(rootfs.layers[1].join("usr/lib/new")).expect("behind the link").len(), 15_000);
+    let rootfs = store.hold(&name, "c1").await.expect("it reads").expect("it is there");
+    assert_eq!(rootfs.lowers.len(), 3);
+    assert_eq!(fs::read_to_string(rootfs.lowers[0].join("top")).expect("the topmost first"), "top");
+    assert_eq!(fs::read_to_string(rootfs.lowers[1].join("usr/lib/new")).expect("behind the link").len(), 15_000);
     assert_eq!(rootfs.config.cmd, ["/app"]);
 
     for name in [name.as_str(), &by_digest, &image.id(), image.id().trim_start_matches("sha256:")] {
@@ -260,8 +261,8 @@ async fn a_broken_transfer_goes_on_where_it_stopped() {
         .pull(PullRequest { image: name.clone(), auth: None, progress: Some(sender) })
         .await
         .expect("it comes through");
-    let rootfs = store.hold(&name, "c").await.expect("it is there");
-    assert_eq!(fs::read_to_string(rootfs.layers[0].join("big")).expect("unpacked"), content);
+    let rootfs = store.hold(&name, "c").await.expect("it reads").expect("it is there");
+    assert_eq!(fs::read_to_string(rootfs.lowers[0].join("big")).expect("unpacked"), content);
     let layer = Digest::of(&image.layers[0]);
     assert!(registry.count(&format!("/blobs/{layer}")) >= 3);
     assert_eq!(progress.borrow().done_bytes, image.layers[0].len() as u64, "no byte counts twice");

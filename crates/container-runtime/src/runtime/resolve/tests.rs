@@ -36,7 +36,10 @@ fn of(config: &ContainerConfig) -> ContainerSpec {
 fn command_and_args_replace_as_documented() {
     let argv = |command: &[&str], args: &[&str]| {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        of(&ContainerConfig { command: list(command), args: list(args), ..ContainerConfig::default() }).process.argv.join(" ")
+        of(&ContainerConfig { command: list(command), args: list(args), ..ContainerConfig::default() })
+            .process
+            .argv
+            .join(" ")
     };
     assert_eq!(argv(&[], &[]), "/entry a b");
     assert_eq!(argv(&["/x"], &[]), "/x");

@@ -26,7 +26,8 @@ impl Shared {
         config: ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
         let client = sandbox.client()?;
-        let rootfs = self.options.images.rootfs(&config.image).await;
+        let id = self.new_id();
+        let rootfs = self.options.images.hold(&config.image, &id).await;
         let rootfs = rootfs.map_err(|error| RuntimeError::ContainerCreate(chain(&error)))?;
         let rootfs = rootfs.ok_or_else(|| RuntimeError::ImageNotFound(config.image.clone()))?;
         let signal = config.stop_signal.clone().unwrap_or_else(|| rootfs.config.stop_signal.clone());
@@ -37,14 +38,14 @@ impl Shared {
             stop_signal: if signal.is_empty() { STOP_SIGNAL.into() } else { signal },
             config,
         };
-        let id = self.new_id();
         let directory = sandbox.directory.join("containers").join(&id);
         let container = self.known_container(sandbox, id.clone(), directory, record);
         let (work, pod, cgroup) = (container.clone(), sandbox.clone(), self.container_cgroup(sandbox, &id));
         let prepare = move || {
             let record = &work.record;
             let (spec, devices) = resolve(&place(&pod, &work, cgroup), &record.config, &rootfs)?;
-            let failed = |error: std::io::Error| RuntimeError::ContainerCreate(format!("{}: {error}", work.directory.display()));
+            let failed =
+                |error: std::io::Error| RuntimeError::ContainerCreate(format!("{}: {error}", work.directory.display()));
             let limited = |error| RuntimeError::ContainerCreate(chain(&error));
             std::fs::create_dir_all(&work.directory).map_err(failed)?;
             work.cgroup.create().map_err(limited)?;
@@ -91,7 +92,8 @@ impl Shared {
             }
             Reply::NotStarted { message, .. } => {
                 let place = if message.starts_with("exec") { "" } else { "error during container init: " };
-                let message = format!("runc create failed: unable to start container process: {place}{message}: unknown");
+                let message =
+                    format!("runc create failed: unable to start container process: {place}{message}: unknown");
                 let now = self.options.clock.now();
                 let record = ExitRecord {
                     started_at: None,
@@ -150,7 +152,11 @@ impl Shared {
         ended.map_err(|_| RuntimeError::failed("kill the container", "it is still there"))
     }
 
-    pub(super) async fn remove_container(&self, sandbox: &Sandbox, container: &Arc<Container>) -> Result<(), RuntimeError> {
+    pub(super) async fn remove_container(
+        &self,
+        sandbox: &Sandbox,
+        container: &Arc<Container>,
+    ) -> Result<(), RuntimeError> {
         self.kill_container(sandbox, container).await?;
         let client = sandbox.client.lock().clone();
         if let Some(client) = client {
@@ -171,14 +177,21 @@ impl Shared {
             work.cgroup.remove().map_err(|error| RuntimeError::failed(OPERATION, chain(&error)))?;
             store::remove(&work.directory).map_err(|error| RuntimeError::failed(OPERATION, error))
         };
-        self.blocking(OPERATION, remove).await
+        self.blocking(OPERATION, remove).await?;
+        let released = self.options.images.release(&container.id).await;
+        released.map_err(|error| RuntimeError::failed(OPERATION, chain(&error)))
     }
 
-    pub(super) async fn update_container(&self, container: &Arc<Container>, update: ContainerUpdate) -> Result<(), RuntimeError> {
+    pub(super) async fn update_container(
+        &self,
+        container: &Arc<Container>,
+        update: ContainerUpdate,
+    ) -> Result<(), RuntimeError> {
         const OPERATION: &str = "update the container's limits";
         let work = container.clone();
         let resources = update.resources.clone();
-        let apply = move || work.cgroup.apply(&resources).map_err(|error| RuntimeError::failed(OPERATION, chain(&error)));
+        let apply =
+            move || work.cgroup.apply(&resources).map_err(|error| RuntimeError::failed(OPERATION, chain(&error)));
         self.blocking(OPERATION, apply).await?;
         container.facts.lock().resources.merge(&update.resources);
         Ok(())

@@ -4,18 +4,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use cri::{
-    AttachOptions, ByteReader, ContainerState, DuplexStream, EXEC_SYNC_OUTPUT_MAX, ExecOptions, ExecOutput, ExecSession,
-    RuntimeError, Timeout,
+    AttachOptions, ByteReader, ContainerState, DuplexStream, EXEC_SYNC_OUTPUT_MAX, ExecOptions, ExecOutput,
+    ExecSession, RuntimeError, Timeout,
 };
 use futures_util::FutureExt;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 
+use super::super::Shared;
 use super::super::client::refused;
 use super::super::sandbox::{Container, Sandbox};
 use super::super::streams::{TerminalStream, reader, writer};
-use super::super::Shared;
 use crate::init::connect_tcp;
 use crate::supervisor::{Command, Reply};
 
@@ -170,7 +170,11 @@ impl Shared {
         Ok(session)
     }
 
-    pub(super) async fn port_forward(&self, sandbox: &Sandbox, port: u16) -> Result<Box<dyn DuplexStream>, RuntimeError> {
+    pub(super) async fn port_forward(
+        &self,
+        sandbox: &Sandbox,
+        port: u16,
+    ) -> Result<Box<dyn DuplexStream>, RuntimeError> {
         const OPERATION: &str = "make a socket in the pod";
         let failed = |message: String| RuntimeError::PortForward { id: sandbox.id.clone(), port, message };
         let client = sandbox.client()?;

@@ -29,7 +29,10 @@ fn resolv_conf(dns: &DnsConfig) -> String {
 }
 
 impl Shared {
-    pub(super) async fn run_sandbox(self: &Arc<Self>, config: PodSandboxConfig) -> Result<PodSandboxStatus, RuntimeError> {
+    pub(super) async fn run_sandbox(
+        self: &Arc<Self>,
+        config: PodSandboxConfig,
+    ) -> Result<PodSandboxStatus, RuntimeError> {
         let id = self.new_id();
         let on_node = config.linux.namespace_options.network == NamespaceMode::Node;
         let ips = if on_node { self.options.node_ips.clone() } else { self.allocate_addresses(&id)? };
@@ -135,7 +138,8 @@ type Sockets = (std::os::unix::net::UnixListener, std::os::unix::net::UnixStream
 
 /// The sandbox's directory, files and cgroup, and a connection that its supervisor will find waiting.
 fn prepare(sandbox: &Sandbox) -> Result<Sockets, RuntimeError> {
-    let failed = |error: std::io::Error| RuntimeError::failed(format!("prepare {}", sandbox.directory.display()), error);
+    let failed =
+        |error: std::io::Error| RuntimeError::failed(format!("prepare {}", sandbox.directory.display()), error);
     let config = &sandbox.record.config;
     std::fs::create_dir_all(sandbox.directory.join("containers")).map_err(failed)?;
     let file = |name: &str, text: &str| std::fs::write(sandbox.directory.join(name), text).map_err(failed);
@@ -165,7 +169,8 @@ mod tests {
     #[test]
     fn resolv_conf_has_the_usual_lines() {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let dns = DnsConfig { servers: list(&["10.96.0.10"]), searches: list(&["a.svc", "b"]), options: list(&["ndots:5"]) };
+        let dns =
+            DnsConfig { servers: list(&["10.96.0.10"]), searches: list(&["a.svc", "b"]), options: list(&["ndots:5"]) };
         assert_eq!(resolv_conf(&dns), "nameserver 10.96.0.10\nsearch a.svc b\noptions ndots:5\n");
         assert_eq!(resolv_conf(&DnsConfig::default()), "");
     }

@@ -27,16 +27,16 @@ impl ContainerRuntime {
         let (events, _) = broadcast::channel(EVENT_QUEUE_MAX);
         let pods = options.state_dir.join("pods");
         std::fs::create_dir_all(&pods).map_err(failed)?;
-        let shared = Arc::new(Shared {
-            options,
-            hierarchies,
-            events,
-            sandboxes: Mutex::default(),
-            ipams: Mutex::default(),
-        });
+        let shared =
+            Arc::new(Shared { options, hierarchies, events, sandboxes: Mutex::default(), ipams: Mutex::default() });
         for (id, directory) in store::directories(&pods).map_err(failed)? {
             shared.adopt(id, directory).await?;
         }
+        let sandboxes: Vec<_> = shared.sandboxes.lock().values().cloned().collect();
+        let containers: Vec<_> = sandboxes.iter().flat_map(|sandbox| sandbox.list()).collect();
+        let holders: Vec<_> = containers.iter().map(|container| container.id.clone()).collect();
+        let retained = shared.options.images.retain(&holders).await;
+        retained.map_err(|error| RuntimeError::failed("start the container runtime", chain(&error)))?;
         Ok(Self { shared })
     }
 }
@@ -59,7 +59,8 @@ impl Shared {
 
     async fn adopt(self: &Arc<Self>, id: String, directory: PathBuf) -> Result<(), RuntimeError> {
         const OPERATION: &str = "read the runtime's state";
-        let failed = |error: std::io::Error| RuntimeError::failed(OPERATION, format!("{}: {error}", directory.display()));
+        let failed =
+            |error: std::io::Error| RuntimeError::failed(OPERATION, format!("{}: {error}", directory.display()));
         let Some(record) = store::read::<SandboxRecord>(&directory.join("sandbox.json")).map_err(failed)? else {
             // A daemon died while making it: nobody was told of it.
             return store::remove(&directory).map_err(failed);
@@ -171,7 +172,8 @@ impl Shared {
 
     /// Sets the ranges that pods get addresses from; those that pods have stay theirs.
     pub(super) fn set_ranges(&self, cidrs: &[String]) -> Result<(), RuntimeError> {
-        let parse = |cidr: &String| cidr.parse::<Cidr>().map_err(|error| RuntimeError::InvalidConfig(error.to_string()));
+        let parse =
+            |cidr: &String| cidr.parse::<Cidr>().map_err(|error| RuntimeError::InvalidConfig(error.to_string()));
         let ranges: Vec<Cidr> = cidrs.iter().map(parse).collect::<Result<_, _>>()?;
         let mut ipams = self.ipams.lock();
         if ipams.iter().map(Ipam::range).eq(ranges.iter().copied()) {
@@ -191,14 +193,15 @@ impl Shared {
     }
 
     pub(super) fn allocate_addresses(&self, id: &str) -> Result<Vec<std::net::IpAddr>, RuntimeError> {
-        let failed = |message: String| RuntimeError::SandboxCreate(format!("failed to setup network for sandbox {id:?}: {message}"));
+        let failed = |message: String| {
+            RuntimeError::SandboxCreate(format!("failed to setup network for sandbox {id:?}: {message}"))
+        };
         let mut ipams = self.ipams.lock();
         if ipams.is_empty() {
             return Err(failed("the node has no pod CIDR yet".into()));
         }
         ipams.iter_mut().map(|ipam| ipam.allocate(id).map_err(|error| failed(error.to_string()))).collect()
     }
-
 }
 
 impl Shared {

@@ -13,12 +13,16 @@ fn lines(chunks: &[&[u8]]) -> Vec<(String, bool)> {
 
 #[test]
 fn streams_become_lines() {
-    assert_eq!(lines(&[b"a\nb", b"c\n\nd"]), [
-        ("a".into(), true), ("bc".into(), true), (String::new(), true), ("d".into(), true),
-    ]);
+    assert_eq!(
+        lines(&[b"a\nb", b"c\n\nd"]),
+        [("a".into(), true), ("bc".into(), true), (String::new(), true), ("d".into(), true),]
+    );
     let long = "x".repeat(LINE_BYTES_MAX + 5);
     let got = lines(&[long.as_bytes(), b"\n"]);
-    assert_eq!(got.iter().map(|(line, whole)| (line.len(), *whole)).collect::<Vec<_>>(), [(LINE_BYTES_MAX, false), (5, true)]);
+    assert_eq!(
+        got.iter().map(|(line, whole)| (line.len(), *whole)).collect::<Vec<_>>(),
+        [(LINE_BYTES_MAX, false), (5, true)]
+    );
 }
 
 #[test]
