@@ -53,6 +53,8 @@ impl Supervisor {
     fn new(listener: OwnedFd) -> io::Result<Self> {
         rustix::thread::set_name(c"skiff-pod")?;
         rustix::process::setsid()?;
+        // The root of a container has the mode of a directory made here, and its processes start with this mask.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         rustix::io::ioctl_fionbio(&listener, true)?;
         Ok(Self {

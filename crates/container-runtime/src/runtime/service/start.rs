@@ -1,5 +1,6 @@
 //! Starting the runtime: finding again what was left running.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ impl ContainerRuntime {
         let (events, _) = broadcast::channel(EVENT_QUEUE_MAX);
         let pods = options.state_dir.join("pods");
         std::fs::create_dir_all(&pods).map_err(failed)?;
+        // Configurations hold environments, and those hold secrets.
+        std::fs::set_permissions(&pods, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let shared =
             Arc::new(Shared { options, hierarchies, events, sandboxes: Mutex::default(), ipams: Mutex::default() });
         for (id, directory) in store::directories(&pods).map_err(failed)? {
