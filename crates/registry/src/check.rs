@@ -26,6 +26,11 @@ pub(crate) fn immutable(path: &FieldPath, new: &Value, old: &Value) -> Vec<Field
     if new == old { Vec::new() } else { vec![FieldError::invalid(path, new, IMMUTABLE)] }
 }
 
+/// The same where upstream shows no value.
+pub(crate) fn immutable_hidden(path: &FieldPath, new: &Value, old: &Value) -> Vec<FieldError> {
+    if new == old { Vec::new() } else { vec![FieldError::invalid(path, &Value::Null, IMMUTABLE)] }
+}
+
 /// A text that must be one of `allowed`.
 pub(crate) fn one_of(path: &FieldPath, value: &str, allowed: &[&str]) -> Vec<FieldError> {
     if allowed.contains(&value) { Vec::new() } else { vec![FieldError::not_supported(path, value, allowed)] }

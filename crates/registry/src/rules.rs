@@ -118,6 +118,17 @@ pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
     ALL.get(&(resource.group, resource.version, resource.plural)).unwrap_or(&CUSTOM)
 }
 
+/// The faults, each once: several rules may find the same one.
+fn without_doubles(faults: Vec<FieldError>) -> Vec<FieldError> {
+    let mut once: Vec<FieldError> = Vec::with_capacity(faults.len());
+    for fault in faults {
+        if !once.contains(&fault) {
+            once.push(fault);
+        }
+    }
+    once
+}
+
 impl Strategy for Bound {
     fn default(&self, object: &mut Value) {
         self.canonicalize(object);
@@ -163,11 +174,11 @@ impl Strategy for Bound {
     }
 
     fn validate(&self, object: &Value) -> Vec<FieldError> {
-        (self.rules.validate)(object)
+        without_doubles((self.rules.validate)(object))
     }
 
     fn validate_update(&self, new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<FieldError> {
-        (self.rules.validate_update)(new, old, subresource)
+        without_doubles((self.rules.validate_update)(new, old, subresource))
     }
 
     fn validate_name(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -13,14 +13,24 @@ use crate::value::{has, int, list, text};
 pub(super) static RULES: Rules = Rules {
     name: subdomain,
     generation: Generation::Of("spec"),
-    validate,
-    validate_update: |new, _, subresource| match subresource {
+    validate: |o| {
+        let mut faults = validate(o);
+        faults.extend(target_version(o));
+        faults
+    },
+    validate_update: |new, old, subresource| match subresource {
         Subresource::Status => {
             let path = FieldPath::new("status");
             let keys = ["currentReplicas", "desiredReplicas"];
             keys.iter().flat_map(|key| not_negative(&path, &new["status"], key)).collect()
         }
-        _ => validate(new),
+        _ => {
+            let mut faults = validate(new);
+            if new["spec"]["scaleTargetRef"] != old["spec"]["scaleTargetRef"] {
+                faults.extend(target_version(new));
+            }
+            faults
+        }
     },
     row: Some(row),
     ..Rules::NONE
@@ -31,11 +41,13 @@ fn validate(o: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let minimum = int(spec, "minReplicas").unwrap_or(1);
     let maximum = int(spec, "maxReplicas").unwrap_or_default();
-    if minimum < 1 {
-        faults.push(FieldError::invalid(&path.child("minReplicas"), minimum, "must be greater than or equal to 1"));
+    if minimum < 0 {
+        faults.push(FieldError::invalid(&path.child("minReplicas"), minimum, crate::check::NOT_NEGATIVE));
     }
-    if maximum < 1 {
-        faults.push(FieldError::invalid(&path.child("maxReplicas"), maximum, "must be greater than 0"));
+    if maximum == 0 {
+        faults.push(FieldError::required(&path.child("maxReplicas"), ""));
+    } else if maximum < 0 {
+        faults.push(FieldError::invalid(&path.child("maxReplicas"), maximum, "must be greater than or equal to 1"));
     }
     if maximum < minimum {
         let detail = "must be greater than or equal to `minReplicas`";
@@ -48,6 +60,59 @@ fn validate(o: &Value) -> Vec<FieldError> {
             faults.push(FieldError::required(&target.child(key), ""));
         } else {
             faults.extend(invalid_each(&target.child(key), value, path_segment(value)));
+        }
+    }
+    let metrics = list(spec, "metrics");
+    for (at, metric) in metrics.iter().enumerate() {
+        faults.extend(metric_faults(&path.child("metrics").index(at), metric));
+    }
+    let scales_to_zero = metrics.iter().any(|m| matches!(text(m, "type"), "Object" | "External"));
+    if minimum == 0 && !scales_to_zero {
+        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        faults.push(FieldError::forbidden(&path.child("metrics"), detail));
+    }
+    faults
+}
+
+/// The target's group must be told: the only scalable kind of the core group is the oldest one.
+fn target_version(o: &Value) -> Vec<FieldError> {
+    let target = &o["spec"]["scaleTargetRef"];
+    let version = text(target, "apiVersion");
+    if version.contains('/') || text(target, "kind") == "ReplicationController" {
+        return Vec::new();
+    }
+    let path = FieldPath::new("spec").child("scaleTargetRef").child("apiVersion");
+    vec![FieldError::invalid(&path, version, "apiVersion must specify API group")]
+}
+
+/// The kinds of metrics and the fields that hold them.
+const METRICS: [(&str, &str); 5] = [
+    ("ContainerResource", "containerResource"),
+    ("External", "external"),
+    ("Object", "object"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+];
+
+fn metric_faults(path: &FieldPath, metric: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let (kind, here) = (text(metric, "type"), path.child("type"));
+    if kind.is_empty() {
+        faults.push(FieldError::required(&here, "must specify a metric source type"));
+    }
+    let expected = METRICS.iter().find(|(name, _)| *name == kind).map(|(_, field)| *field);
+    match expected {
+        None => faults.extend(crate::check::one_of(&here, kind, &METRICS.map(|(name, _)| name))),
+        Some(field) if !has(metric, field) => {
+            let detail = "must populate information for the given metric source";
+            faults.push(FieldError::required(&path.child(field), detail));
+        }
+        Some(_) => {}
+    }
+    let present: Vec<&str> = METRICS.iter().map(|(_, field)| *field).filter(|field| has(metric, field)).collect();
+    if present.len() != 1 {
+        for field in present.into_iter().filter(|field| Some(*field) != expected) {
+            faults.push(FieldError::forbidden(&path.child(field), "must populate the given metric source only"));
         }
     }
     faults

@@ -4,7 +4,7 @@ use apimachinery::{FieldError, FieldPath};
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::check::{immutable, ip, one_of, port_number};
+use crate::check::{immutable_hidden, ip, one_of, port_number};
 use crate::print;
 use crate::rules::{Generation, Rules};
 use crate::value::{int, list, text};
@@ -24,7 +24,7 @@ pub(super) static ENDPOINT_SLICE: Rules = Rules {
     validate: endpoint_slice,
     validate_update: |new, old, _| {
         let mut faults = endpoint_slice(new);
-        faults.extend(immutable(&FieldPath::new("addressType"), &new["addressType"], &old["addressType"]));
+        faults.extend(immutable_hidden(&FieldPath::new("addressType"), &new["addressType"], &old["addressType"]));
         faults
     },
     row: Some(slice_row),
@@ -67,8 +67,9 @@ fn endpoints(o: &Value) -> Vec<FieldError> {
 
 /// An address of an endpoint: none that means the node itself or everybody.
 fn endpoint_ip(path: &FieldPath, address: &str) -> Vec<FieldError> {
-    let faults = ip(path, address);
-    if faults.is_empty() { crate::services::not_special(path, address) } else { faults }
+    let mut faults = ip(path, address);
+    faults.extend(crate::services::not_special(path, address));
+    faults
 }
 
 fn endpoint_slice(o: &Value) -> Vec<FieldError> {
@@ -83,7 +84,7 @@ fn endpoint_slice(o: &Value) -> Vec<FieldError> {
         let path = FieldPath::new("endpoints").index(at).child("addresses");
         let addresses = list(endpoint, "addresses");
         if addresses.is_empty() {
-            faults.push(FieldError::required(&path, "must contain at least 1 address"));
+            faults.push(FieldError::required(&path, ""));
         }
         for (at, address) in addresses.iter().enumerate() {
             if kind == "IPv4" || kind == "IPv6" {

@@ -128,9 +128,7 @@ fn validate(o: &Value, names: &Names) -> Vec<FieldError> {
     if new_shape {
         let controller = text(o, names.controller);
         let path = FieldPath::new("reportingController");
-        if !controller.is_empty() {
-            faults.extend(qualified_name(controller).into_iter().map(|f| FieldError::invalid(&path, controller, f)));
-        }
+        faults.extend(qualified_name(controller).into_iter().map(|f| FieldError::invalid(&path, controller, f)));
         for (key, limit) in [("reportingInstance", 128), ("action", 128), ("reason", 128), (names.message, 1024)] {
             if text(o, key).len() > limit {
                 let detail = format!("can have at most {limit} characters");

@@ -1,15 +1,220 @@
-//! LimitRange and ResourceQuota.
+//! LimitRange and ResourceQuota (upstream: `ValidateLimitRange`, `ValidateResourceQuota`).
+//!
+//! Absent: which scopes go with which resources, beyond the scopes themselves.
 
+use std::collections::BTreeSet;
+
+use apimachinery::{FieldError, FieldPath, Quantity, Subresource};
 use serde_json::{Value, json};
 
 use super::subdomain;
+use crate::check::{Seen, immutable, invalid_each};
 use crate::print;
 use crate::rules::Rules;
-use crate::value::{entries, text};
+use crate::value::{as_quantity, entries, list, text};
 
-pub(super) static LIMIT_RANGE: Rules = Rules { name: subdomain, create_on_update: true, ..Rules::NONE };
+pub(super) static LIMIT_RANGE: Rules = Rules {
+    name: subdomain,
+    create_on_update: true,
+    validate: limit_range,
+    validate_update: |new, _, _| limit_range(new),
+    ..Rules::NONE
+};
 
-pub(super) static RESOURCE_QUOTA: Rules = Rules { name: subdomain, row: Some(quota_row), ..Rules::NONE };
+pub(super) static RESOURCE_QUOTA: Rules = Rules {
+    name: subdomain,
+    validate: |o| quota(&o["spec"]),
+    validate_update: |new, old, subresource| match subresource {
+        Subresource::None => {
+            let mut faults = quota(&new["spec"]);
+            let path = FieldPath::new("spec").child("scopes");
+            faults.extend(immutable(&path, &new["spec"]["scopes"], &old["spec"]["scopes"]));
+            faults
+        }
+        _ => Vec::new(),
+    },
+    row: Some(quota_row),
+    ..Rules::NONE
+};
+
+fn limit_range(o: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut kinds = Seen::default();
+    for (at, limit) in list(&o["spec"], "limits").iter().enumerate() {
+        let path = FieldPath::new("spec").child("limits").index(at);
+        let kind = text(limit, "type");
+        faults.extend(kinds.check(&path.child("type"), kind));
+        let mut compared: Vec<&str> = vec!["min", "max", "maxLimitRequestRatio"];
+        for field in ["default", "defaultRequest"] {
+            if kind != "Pod" {
+                compared.push(field);
+            } else if entries(limit, field).next().is_some() {
+                faults.push(FieldError::forbidden(&path.child(field), "may not be specified when `type` is 'Pod'"));
+            }
+        }
+        let bounded = ["min", "max"].iter().any(|field| !limit[field]["storage"].is_null());
+        if kind == "PersistentVolumeClaim" && !bounded {
+            let detail = "either minimum or maximum storage value is required, but neither was provided";
+            faults.push(FieldError::required(&path.child("limits"), detail));
+        }
+        let names: BTreeSet<&String> =
+            compared.iter().flat_map(|field| entries(limit, field)).map(|(n, _)| n).collect();
+        for name in names {
+            faults.extend(ordered(&path, limit, kind, name));
+        }
+    }
+    faults
+}
+
+/// The bounds of one resource, which must not contradict each other.
+fn ordered(path: &FieldPath, limit: &Value, kind: &str, name: &str) -> Vec<FieldError> {
+    let get = |field: &str| -> Option<Quantity> {
+        let ignored = kind == "Pod" && field.starts_with("default");
+        as_quantity(&limit[field][name]).filter(|_| !ignored)
+    };
+    // What is too large, what it must not exceed, whose field the fault is, what is shown there, the words for both.
+    let rules = [
+        ("min", "max", "min", "min", "min value", "max value"),
+        ("min", "defaultRequest", "defaultRequest", "defaultRequest", "min value", "default request value"),
+        ("defaultRequest", "max", "defaultRequest", "defaultRequest", "default request value", "max value"),
+        (
+            "defaultRequest",
+            "default",
+            "defaultRequest",
+            "defaultRequest",
+            "default request value",
+            "default limit value",
+        ),
+        ("min", "default", "default", "min", "min value", "default value"),
+        ("default", "max", "default", "max", "default value", "max value"),
+    ];
+    let mut faults = Vec::new();
+    for (low, high, field, shown, low_words, high_words) in rules {
+        let (Some(low), Some(high), Some(shown)) = (get(low), get(high), get(shown)) else {
+            continue;
+        };
+        if low > high {
+            let detail = format!("{low_words} {low} is greater than {high_words} {high}");
+            faults.push(FieldError::invalid(&path.child(field).key(name), &shown.to_string(), detail));
+        }
+    }
+    if let Some(ratio) = get("maxLimitRequestRatio") {
+        let path = path.child("maxLimitRequestRatio").key(name);
+        let shown = ratio.to_string();
+        if ratio.as_f64() < 1.0 {
+            faults.push(FieldError::invalid(&path, &shown, format!("ratio {shown} is less than 1")));
+        }
+        if let (Some(min), Some(max)) = (get("min"), get("max")) {
+            let most = max.as_f64() / min.as_f64();
+            if ratio.as_f64() > most {
+                let detail = format!("ratio {shown} is greater than max/min = {most:.6}");
+                faults.push(FieldError::invalid(&path, &shown, detail));
+            }
+        }
+    }
+    faults
+}
+
+/// Resources without a prefix that a quota may count.
+const COUNTED: [&str; 19] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "persistentvolumeclaims",
+    "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+/// Those that are counted in whole numbers.
+const WHOLE: [&str; 9] = [
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "persistentvolumeclaims",
+    "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+const SCOPES: [&str; 7] = [
+    "Terminating",
+    "NotTerminating",
+    "BestEffort",
+    "NotBestEffort",
+    "PriorityClass",
+    "CrossNamespacePodAffinity",
+    "VolumeAttributesClass",
+];
+
+fn quota(spec: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("spec");
+    let mut faults = Vec::new();
+    for (name, value) in entries(spec, "hard") {
+        let here = path.child("hard").key(name);
+        let malformed = invalid_each(&here, name, apimachinery::names::qualified_name(name));
+        let known = COUNTED.contains(&name.as_str())
+            || ["hugepages-", "requests.hugepages-"].iter().any(|p| name.starts_with(p));
+        if malformed.is_empty() && !name.contains('/') && !known {
+            let details =
+                ["must be a standard resource type or fully qualified", "must be a standard resource for quota"];
+            faults.extend(details.map(|detail| FieldError::invalid(&here, name, detail)));
+        }
+        faults.extend(malformed);
+        if let Some(amount) = as_quantity(value) {
+            let shown = amount.to_string();
+            if amount.signum() < 0 {
+                faults.push(FieldError::invalid(&here, &shown, crate::check::NOT_NEGATIVE));
+            }
+            let whole = WHOLE.contains(&name.as_str()) || name.starts_with("count/");
+            if whole && amount.milli_value() % 1000 != 0 {
+                faults.push(FieldError::invalid(&here, &shown, "must be an integer"));
+            }
+        }
+    }
+    faults.extend(scopes(&path.child("scopes"), spec));
+    faults
+}
+
+fn scopes(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let all: Vec<&str> = list(spec, "scopes").iter().filter_map(Value::as_str).collect();
+    let invalid = |detail: &str| FieldError::invalid(path, &spec["scopes"], detail);
+    let counts_others = entries(spec, "hard").any(|(name, _)| COUNTED.contains(&name.as_str()) && !of_pods(name));
+    for scope in &all {
+        if !SCOPES.contains(scope) {
+            faults.push(invalid("unsupported scope"));
+        }
+        // Scopes of pods only filter what pods use.
+        if counts_others && !matches!(*scope, "VolumeAttributesClass") {
+            faults.push(invalid("unsupported scope applied to resource"));
+        }
+    }
+    for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
+        if pair.iter().all(|scope| all.contains(scope)) {
+            faults.push(invalid("conflicting scopes"));
+        }
+    }
+    faults
+}
+
+fn of_pods(name: &str) -> bool {
+    name == "pods" || ["cpu", "memory", "ephemeral-storage"].iter().any(|resource| name.ends_with(resource))
+}
 
 fn quota_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
     let (mut requests, mut limits) = (Vec::new(), Vec::new());
@@ -19,7 +224,11 @@ fn quota_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
             used => used,
         };
         let shown = format!("{name}: {used}/{}", hard.as_str().unwrap_or_default());
-        if name.starts_with("limits.") { limits.push(shown) } else { requests.push(shown) }
+        if name.starts_with("limits.") {
+            limits.push(shown);
+        } else {
+            requests.push(shown);
+        }
     }
     vec![print::name(o), json!(requests.join(", ")), json!(limits.join(", ")), print::age(o, now)]
 }

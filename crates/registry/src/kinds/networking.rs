@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use apimachinery::names::{dns_label, dns_subdomain};
 use apimachinery::{FieldError, FieldPath, Subresource};
 use serde_json::{Value, json};
 
 use super::node::is_cidr;
 use super::subdomain;
-use crate::check::{immutable, label_selector, one_of, port_number_or_name};
+use crate::check::{immutable, invalid_each, label_selector, one_of, port_name, port_number, port_number_or_name};
 use crate::print;
 use crate::rules::{Generation, Rules};
-use crate::value::{has, list, text};
+use crate::value::{has, int, list, text};
 
 pub(super) static INGRESS: Rules = Rules {
     name: subdomain,
@@ -61,14 +62,117 @@ pub(super) static NETWORK_POLICY: Rules = Rules {
 
 fn ingress(o: &Value) -> Vec<FieldError> {
     let (path, spec) = (FieldPath::new("spec"), &o["spec"]);
+    let mut faults = Vec::new();
     if list(spec, "rules").is_empty() && !has(spec, "defaultBackend") {
-        return vec![FieldError::invalid(
-            &path,
-            crate::metadata::Raw("[]".to_owned()),
-            "either `defaultBackend` or `rules` must be specified",
-        )];
+        let detail = "either `defaultBackend` or `rules` must be specified";
+        faults.push(FieldError::invalid(&path, &spec["rules"], detail));
     }
-    Vec::new()
+    if has(spec, "defaultBackend") {
+        faults.extend(backend(&path.child("defaultBackend"), &spec["defaultBackend"]));
+    }
+    for (at, rule) in list(spec, "rules").iter().enumerate() {
+        let here = path.child("rules").index(at);
+        faults.extend(host(&here.child("host"), text(rule, "host")));
+        if has(rule, "http") {
+            let here = here.child("http").child("paths");
+            let paths = list(&rule["http"], "paths");
+            if paths.is_empty() {
+                faults.push(FieldError::required(&here, ""));
+            }
+            for (at, path) in paths.iter().enumerate() {
+                faults.extend(http_path(&here.index(at), path));
+            }
+        }
+    }
+    for (at, tls) in list(spec, "tls").iter().enumerate() {
+        for (nth, name) in list(tls, "hosts").iter().filter_map(Value::as_str).enumerate() {
+            faults.extend(host(&path.child("tls").index(at).child("hosts").index(nth), name));
+        }
+    }
+    if has(spec, "ingressClassName") {
+        let name = text(spec, "ingressClassName");
+        faults.extend(invalid_each(&path.child("ingressClassName"), name, dns_subdomain(name)));
+    }
+    faults
+}
+
+/// A host name, perhaps with a wildcard as its first label.
+fn host(path: &FieldPath, host: &str) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if host.is_empty() {
+        return faults;
+    }
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        faults.push(FieldError::invalid(path, host, "must be a DNS name, not an IP address"));
+    }
+    if !host.contains('*') {
+        faults.extend(invalid_each(path, host, dns_subdomain(host)));
+    } else if !host.strip_prefix("*.").is_some_and(|rest| dns_subdomain(rest).is_empty()) {
+        let detail = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+        faults.push(FieldError::invalid(path, host, detail));
+    }
+    faults
+}
+
+fn http_path(path: &FieldPath, rule: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let (target, here) = (text(rule, "path"), path.child("path"));
+    match text(rule, "pathType") {
+        "" => return vec![FieldError::required(&path.child("pathType"), "pathType must be specified")],
+        "Exact" | "Prefix" => {
+            if !target.starts_with('/') {
+                faults.push(FieldError::invalid(&here, target, "must be an absolute path"));
+            }
+            for part in ["//", "/./", "/../", "%2f", "%2F"].into_iter().filter(|part| target.contains(part)) {
+                faults.push(FieldError::invalid(&here, target, format!("must not contain '{part}'")));
+            }
+            for end in ["/..", "/."].into_iter().filter(|end| target.ends_with(end)) {
+                faults.push(FieldError::invalid(&here, target, format!("cannot end with '{end}'")));
+            }
+        }
+        "ImplementationSpecific" => {
+            if !target.is_empty() && !target.starts_with('/') {
+                faults.push(FieldError::invalid(&here, target, "must be an absolute path"));
+            }
+        }
+        other => {
+            let known = ["Exact", "ImplementationSpecific", "Prefix"];
+            faults.extend(one_of(&path.child("pathType"), other, &known));
+        }
+    }
+    faults.extend(backend(&path.child("backend"), &rule["backend"]));
+    faults
+}
+
+fn backend(path: &FieldPath, backend: &Value) -> Vec<FieldError> {
+    match (has(backend, "service"), has(backend, "resource")) {
+        (true, true) => vec![FieldError::invalid(path, "", "cannot set both resource and service backends")],
+        (false, false) => vec![FieldError::invalid(path, "", "resource or service backend is required")],
+        (false, true) => {
+            let here = path.child("resource");
+            let empty = ["kind", "name"].into_iter().filter(|key| text(&backend["resource"], key).is_empty());
+            empty.map(|key| FieldError::required(&here.child(key), "")).collect()
+        }
+        (true, false) => {
+            let mut faults = Vec::new();
+            let (here, service) = (path.child("service"), &backend["service"]);
+            let name = text(service, "name");
+            if name.is_empty() {
+                faults.push(FieldError::required(&here.child("name"), ""));
+            } else {
+                faults.extend(invalid_each(&here.child("name"), name, dns_label(name)));
+            }
+            let (named, number) = (text(&service["port"], "name"), int(&service["port"], "number").unwrap_or_default());
+            let port = here.child("port");
+            match (named.is_empty(), number) {
+                (false, 0) => faults.extend(invalid_each(&port.child("name"), named, port_name(named))),
+                (false, _) => faults.push(FieldError::invalid(path, "", "cannot set both port name & port number")),
+                (true, 0) => faults.push(FieldError::required(path, "port name or number is required")),
+                (true, number) => faults.extend(port_number(&port.child("number"), number)),
+            }
+            faults
+        }
+    }
 }
 
 fn ingress_class(o: &Value) -> Vec<FieldError> {
@@ -130,7 +234,7 @@ fn network_policy(o: &Value) -> Vec<FieldError> {
     }
     for (at, kind) in types.iter().enumerate() {
         let path = path.child("policyTypes").index(at);
-        faults.extend(one_of(&path, kind.as_str().unwrap_or_default(), &["Egress", "Ingress"]));
+        faults.extend(one_of(&path, kind.as_str().unwrap_or_default(), &["Ingress", "Egress"]));
     }
     faults
 }
@@ -139,7 +243,7 @@ fn policy_port(path: &FieldPath, port: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let protocol = text(port, "protocol");
     if !protocol.is_empty() {
-        faults.extend(one_of(&path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
+        faults.extend(one_of(&path.child("protocol"), protocol, &["TCP", "UDP", "SCTP"]));
     }
     if has(port, "port") {
         faults.extend(port_number_or_name(&path.child("port"), &port["port"]));
@@ -173,10 +277,10 @@ fn policy_peer(path: &FieldPath, peer: &Value) -> Vec<FieldError> {
         }
     }
     if has(peer, "ipBlock") {
-        let (path, block) = (path.child("ipBlock"), &peer["ipBlock"]);
         if kinds > 0 {
-            faults.push(FieldError::forbidden(&path, "may not specify both ipBlock and another peer"));
+            faults.push(FieldError::forbidden(path, "may not specify both ipBlock and another peer"));
         }
+        let (path, block) = (path.child("ipBlock"), &peer["ipBlock"]);
         kinds += 1;
         let cidr = text(block, "cidr");
         if cidr.is_empty() {
@@ -185,9 +289,36 @@ fn policy_peer(path: &FieldPath, peer: &Value) -> Vec<FieldError> {
             let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
             faults.push(FieldError::invalid(&path.child("cidr"), cidr, detail));
         }
+        for (at, except) in list(block, "except").iter().filter_map(Value::as_str).enumerate() {
+            let here = path.child("except").index(at);
+            if !is_cidr(except) {
+                let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+                faults.push(FieldError::invalid(&here, except, detail));
+            } else if is_cidr(cidr) && !lies_within(except, cidr) {
+                faults.push(FieldError::invalid(&here, except, "must be a strict subset of `cidr`"));
+            }
+        }
     }
     if kinds == 0 {
         faults.push(FieldError::required(path, "must specify a peer"));
     }
     faults
+}
+
+/// Whether the first network is a smaller part of the second. Both are well-formed.
+fn lies_within(inner: &str, outer: &str) -> bool {
+    let bits = |cidr: &str| -> Option<(u128, u32, u32)> {
+        let (address, length) = cidr.split_once('/')?;
+        let length: u32 = length.parse().ok()?;
+        Some(match address.parse().ok()? {
+            std::net::IpAddr::V4(v4) => (u128::from(u32::from(v4)), length, 32),
+            std::net::IpAddr::V6(v6) => (u128::from(v6), length, 128),
+        })
+    };
+    let (Some((inner, inner_length, width)), Some((outer, outer_length, outer_width))) = (bits(inner), bits(outer))
+    else {
+        return false;
+    };
+    let prefix = |address: u128| address.checked_shr(width - outer_length).unwrap_or_default();
+    width == outer_width && inner_length > outer_length && prefix(inner) == prefix(outer)
 }

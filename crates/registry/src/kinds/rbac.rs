@@ -32,7 +32,7 @@ pub(super) static BINDING: Rules = Rules {
                 json!(text(&new["roleRef"], "kind")),
                 json!(text(&new["roleRef"], "name"))
             ));
-            faults.push(FieldError::invalid(&FieldPath::new("roleRef"), shown, "cannot change roleRef"));
+            faults.push(FieldError::invalid(&FieldPath::new("roleRef"), shown, crate::check::IMMUTABLE));
         }
         faults
     },
@@ -65,7 +65,7 @@ fn role(o: &Value) -> Vec<FieldError> {
 fn policy_rule(path: &FieldPath, rule: &Value, namespaced: bool) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if list(rule, "verbs").is_empty() {
-        faults.push(FieldError::required(&path.child("verbs"), "verbs must contain at least one value"));
+        faults.push(FieldError::required(&path.child("verbs"), ""));
     }
     let urls = list(rule, "nonResourceURLs");
     let (groups, resources) = (list(rule, "apiGroups"), list(rule, "resources"));

@@ -19,9 +19,10 @@ pub(super) static PRIORITY_CLASS: Rules = Rules {
     generation: Generation::Constant,
     validate,
     validate_update: |new, old, _| {
-        let mut faults = Vec::new();
-        for field in ["value", "preemptionPolicy"] {
-            faults.extend(immutable(&FieldPath::new(field), &new[field], &old[field]));
+        let path = FieldPath::new("preemptionPolicy");
+        let mut faults = immutable(&path, &new["preemptionPolicy"], &old["preemptionPolicy"]);
+        if new["value"] != old["value"] {
+            faults.push(FieldError::forbidden(&FieldPath::new("value"), "may not be changed in an update."));
         }
         faults
     },

@@ -4,10 +4,10 @@ use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::check::{immutable, one_of};
+use crate::check::{immutable, immutable_hidden, invalid_each, label_selector, one_of};
 use crate::print;
 use crate::rules::{Generation, Rules, is_deleting};
-use crate::value::{child, has, list, put, text};
+use crate::value::{as_quantity, child, has, list, put, text};
 
 pub(super) static PERSISTENT_VOLUME: Rules = Rules {
     name: subdomain,
@@ -15,8 +15,13 @@ pub(super) static PERSISTENT_VOLUME: Rules = Rules {
         put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }))
     },
     prepare_update: volume_phase,
+    validate: |o| volume(&o["spec"]),
     validate_update: |new, old, subresource| match subresource {
-        Subresource::None => volume_source_is_kept(new, old),
+        Subresource::None => {
+            let mut faults = volume(&new["spec"]);
+            faults.extend(volume_source_is_kept(new, old));
+            faults
+        }
         _ => Vec::new(),
     },
     row: Some(volume_row),
@@ -25,7 +30,11 @@ pub(super) static PERSISTENT_VOLUME: Rules = Rules {
 
 pub(super) static PERSISTENT_VOLUME_CLAIM: Rules = Rules {
     name: subdomain,
-    prepare_create: |o, _| put(o, "status", json!({ "phase": "Pending" })),
+    validate: |o| claim(&o["spec"]),
+    validate_update: |new, old, subresource| match subresource {
+        Subresource::None => claim_update(new, old),
+        _ => Vec::new(),
+    },
     row: Some(claim_row),
     ..Rules::NONE
 };
@@ -110,6 +119,126 @@ fn volume_phase(new: &mut Value, old: &Value, context: &WriteContext<'_>) {
     put(child(new, "status"), "lastPhaseTransitionTime", time);
 }
 
+const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+/// Access modes of a volume or claim.
+fn access_modes(path: &FieldPath, spec: &Value, when_none: &str) -> Vec<FieldError> {
+    let path = path.child("accessModes");
+    let modes: Vec<&str> = list(spec, "accessModes").iter().filter_map(Value::as_str).collect();
+    let mut faults = Vec::new();
+    if modes.is_empty() {
+        faults.push(FieldError::required(&path, when_none));
+    }
+    faults.extend(modes.iter().flat_map(|mode| one_of(&path, mode, &ACCESS_MODES)));
+    let others = modes.iter().any(|m| *m != "ReadWriteOncePod" && ACCESS_MODES.contains(m));
+    if modes.contains(&"ReadWriteOncePod") && others {
+        faults.push(FieldError::forbidden(&path, "may not use ReadWriteOncePod with other access modes"));
+    }
+    faults
+}
+
+fn positive(path: &FieldPath, amount: &Value) -> Vec<FieldError> {
+    match as_quantity(amount) {
+        Some(q) if q.signum() <= 0 => vec![FieldError::invalid(path, &q.to_string(), "must be greater than zero")],
+        _ => Vec::new(),
+    }
+}
+
+fn volume_mode(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    if !has(spec, "volumeMode") {
+        return Vec::new();
+    }
+    one_of(&path.child("volumeMode"), text(spec, "volumeMode"), &["Block", "Filesystem"])
+}
+
+fn storage_class_name(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let name = text(spec, "storageClassName");
+    if name.is_empty() {
+        return Vec::new();
+    }
+    invalid_each(&path.child("storageClassName"), name, apimachinery::names::dns_subdomain(name))
+}
+
+fn volume(spec: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("spec");
+    let mut faults = access_modes(&path, spec, "");
+    let capacity_path = path.child("capacity");
+    let capacity = spec["capacity"].as_object().cloned().unwrap_or_default();
+    if capacity.is_empty() {
+        faults.push(FieldError::required(&capacity_path, ""));
+    }
+    if !capacity.contains_key("storage") || capacity.len() > 1 {
+        faults.push(FieldError::not_supported(&capacity_path, &spec["capacity"], &["storage"]));
+    }
+    faults.extend(capacity.iter().flat_map(|(name, amount)| positive(&capacity_path.key(name), amount)));
+    let policy = text(spec, "persistentVolumeReclaimPolicy");
+    if !policy.is_empty() {
+        let path = path.child("persistentVolumeReclaimPolicy");
+        faults.extend(one_of(&path, policy, &["Delete", "Recycle", "Retain"]));
+    }
+    let sources = spec.as_object().into_iter().flatten();
+    let mut sources = sources.filter(|(key, value)| !NO_SOURCE.contains(&key.as_str()) && !value.is_null());
+    if sources.next().is_none() {
+        faults.push(FieldError::required(&path, "must specify a volume type"));
+    }
+    for (key, _) in sources {
+        faults.push(FieldError::forbidden(&path.child(key), "may not specify more than 1 volume type"));
+    }
+    if text(&spec["hostPath"], "path") == "/" && policy == "Recycle" {
+        let detail = "may not be 'recycle' for a hostPath mount of '/'";
+        faults.push(FieldError::forbidden(&path.child("persistentVolumeReclaimPolicy"), detail));
+    }
+    faults.extend(storage_class_name(&path, spec));
+    faults.extend(volume_mode(&path, spec));
+    faults
+}
+
+fn claim(spec: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("spec");
+    let mut faults = access_modes(&path, spec, "at least 1 access mode is required");
+    faults.extend(label_selector(&path.child("selector"), &spec["selector"]));
+    let storage = path.child("resources").key("storage");
+    match &spec["resources"]["requests"]["storage"] {
+        Value::Null => faults.push(FieldError::required(&storage, "")),
+        amount => faults.extend(positive(&storage, amount)),
+    }
+    faults.extend(storage_class_name(&path, spec));
+    faults.extend(volume_mode(&path, spec));
+    faults
+}
+
+fn claim_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("spec");
+    let mut faults = claim(&new["spec"]);
+    let mut rest = new["spec"].clone();
+    if text(&old["spec"], "volumeName").is_empty() {
+        put(&mut rest, "volumeName", old["spec"]["volumeName"].clone());
+    }
+    // A claim that was made before there was a default class may get one.
+    if !has(&old["spec"], "storageClassName")
+        && !has(&old["metadata"]["annotations"], "volume.beta.kubernetes.io/storage-class")
+    {
+        put(&mut rest, "storageClassName", Value::Null);
+    }
+    put(&mut rest, "volumeAttributesClassName", old["spec"]["volumeAttributesClassName"].clone());
+    let storage = |o: &Value| as_quantity(&o["spec"]["resources"]["requests"]["storage"]);
+    if text(&new["status"], "phase") == "Bound" && storage(new).is_some() {
+        child(child(&mut rest, "resources"), "requests")["storage"] =
+            old["spec"]["resources"]["requests"]["storage"].clone();
+        let capacity = as_quantity(&new["status"]["capacity"]["storage"]);
+        if storage(new) < storage(old) && capacity.is_none_or(|capacity| storage(new) < Some(capacity)) {
+            let path = path.child("resources").child("requests").child("storage");
+            faults.push(FieldError::forbidden(&path, "field can not be less than status.capacity"));
+        }
+    }
+    if rest != old["spec"] {
+        let detail =
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        faults.push(FieldError::forbidden(&path, format!("{detail}\n-   {}\n+   {rest}\n", old["spec"])));
+    }
+    faults
+}
+
 /// The fields of a volume that are no source.
 const NO_SOURCE: [&str; 9] = [
     "accessModes",
@@ -163,14 +292,8 @@ fn class(o: &Value) -> Vec<FieldError> {
 
 fn class_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut faults = class(new);
-    if new["parameters"] != old["parameters"] {
-        faults.push(FieldError::forbidden(&FieldPath::new("parameters"), "updates to parameters are forbidden."));
-    }
-    if new["provisioner"] != old["provisioner"] {
-        faults.push(FieldError::forbidden(&FieldPath::new("provisioner"), "updates to provisioner are forbidden."));
-    }
-    if new["reclaimPolicy"] != old["reclaimPolicy"] {
-        faults.push(FieldError::forbidden(&FieldPath::new("reclaimPolicy"), "updates to reclaimPolicy are forbidden."));
+    for field in ["parameters", "provisioner", "reclaimPolicy"] {
+        faults.extend(immutable_hidden(&FieldPath::new(field), &new[field], &old[field]));
     }
     let path = FieldPath::new("volumeBindingMode");
     faults.extend(immutable(&path, &new["volumeBindingMode"], &old["volumeBindingMode"]));

@@ -33,12 +33,10 @@ pub(super) fn pod(new: &Value, old: &Value) -> Vec<FieldError> {
         }
         for (at, container) in list(after, field).iter().enumerate() {
             let here = path().child(field).index(at);
-            let missing = text(container, "image").is_empty().then(|| FieldError::required(&here.child("image"), ""));
-            for fault in missing.into_iter().chain(super::containers::image_without_blanks(&here, container)) {
-                if !faults.contains(&fault) {
-                    faults.push(fault);
-                }
+            if text(container, "image").is_empty() {
+                faults.push(FieldError::required(&here.child("image"), ""));
             }
+            faults.extend(super::containers::image_without_blanks(&here, container));
         }
     }
     let deadline = path().child("activeDeadlineSeconds");
