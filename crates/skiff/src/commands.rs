@@ -1,0 +1,86 @@
+//! The commands, one file each.
+
+mod delete;
+mod image;
+mod logs;
+mod ssh;
+mod start;
+mod status;
+mod stop;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use container_runtime::{Node, NodeError};
+
+use crate::cli::{Cli, Command};
+use crate::cluster::Cluster;
+use crate::{daemon, host};
+
+/// Runs a command.
+pub(crate) fn run(arguments: Cli) -> Result<ExitCode> {
+    let profile = arguments.profile.as_str();
+    match arguments.command {
+        Command::Start(args) => start::run(profile, &args),
+        Command::Status => status::run(profile),
+        Command::Stop => stop::run(profile),
+        Command::Delete(args) => delete::run(profile, &args),
+        Command::Ssh(args) => ssh::run(profile, &args),
+        Command::Image(command) => image::run(command),
+        Command::Logs => logs::run(profile),
+        Command::Daemon(args) => daemon::run(&args.directory),
+    }
+}
+
+/// What the shell is told: 1 for most errors, 3 for a missing right, 4 for a cluster that is not there or does not run.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Failure>() {
+        Some(Failure::NotRoot) => 3,
+        Some(Failure::NotThere(_) | Failure::NotRunning(_)) => 4,
+        None => 1,
+    }
+}
+
+/// Errors that have an exit code of their own.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    NotRoot,
+    NotThere(String),
+    NotRunning(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotRoot => f.write_str("this needs root: nodes are made of namespaces, links and mounts; try again with sudo"),
+            Self::NotThere(profile) => write!(f, "there is no cluster {profile:?}; start one with `skiff start -p {profile}`"),
+            Self::NotRunning(profile) => write!(f, "cluster {profile:?} does not run; start it with `skiff start -p {profile}`"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn need_root() -> Result<()> {
+    if host::is_root() { Ok(()) } else { Err(Failure::NotRoot.into()) }
+}
+
+fn existing(profile: &str) -> Result<Cluster> {
+    Cluster::find(profile)?.ok_or_else(|| Failure::NotThere(profile.to_owned()).into())
+}
+
+/// The node of a cluster that runs.
+fn running_node(cluster: &Cluster) -> Result<Node> {
+    match Node::find(&cluster.node_directory())? {
+        Some(node) if node.is_running() => Ok(node),
+        _ => Err(Failure::NotRunning(cluster.profile.clone()).into()),
+    }
+}
+
+fn node_error(error: NodeError) -> anyhow::Error {
+    match std::error::Error::source(&error) {
+        Some(cause) => anyhow::anyhow!("{error}: {cause}"),
+        None => anyhow::anyhow!("{error}"),
+    }
+}
+

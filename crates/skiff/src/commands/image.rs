@@ -1,0 +1,52 @@
+//! `skiff image`: the images of this machine, which all its clusters share.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use component_base::{Supervisor, SystemClock};
+use container_runtime::{ImageStore, ImageStoreConfig, LocalSockets, Registries, TcpDial};
+use cri::ImageService;
+
+use super::need_root;
+use crate::cli::ImageCommand;
+use crate::cluster::{home, images_directory};
+use crate::printer;
+
+pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
+    need_root()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let store = ImageStore::open(ImageStoreConfig {
+            root: images_directory(&home()),
+            registries: Registries::default(),
+            dial: Arc::new(TcpDial::new(Arc::new(LocalSockets))),
+            clock: Arc::new(SystemClock),
+            supervisor: Supervisor::new(),
+            owner: "command-line".to_owned(),
+        })?;
+        match command {
+            ImageCommand::Load { file } => {
+                let archive: Box<dyn Read + Send> = if file.as_os_str() == "-" {
+                    Box::new(std::io::stdin())
+                } else {
+                    Box::new(File::open(&file).with_context(|| format!("failed to open {}", file.display()))?)
+                };
+                for image in store.load(archive).await? {
+                    printer::line(format!("loaded {}", image.names.join(", ")));
+                }
+            }
+            ImageCommand::Ls => {
+                for image in store.list().await? {
+                    for name in image.repo_tags.iter().chain(image.repo_tags.is_empty().then_some(&image.id)) {
+                        printer::line(format!("{name}\t{:.12}\t{}", image.id.trim_start_matches("sha256:"), image.size_bytes));
+                    }
+                }
+            }
+            ImageCommand::Rm { image } => store.remove(&image).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,105 @@
+//! `skiff start`: makes the node, waits until the API answers and the node is ready, and writes the kubeconfig.
+
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cni::plan::{Address, NodeLink};
+use container_runtime::{Node, NodeConfig, NodeListener};
+
+use super::{need_root, node_error};
+use crate::cli::StartArgs;
+use crate::cluster::Cluster;
+use crate::pki::{Pki, ServerNames};
+use crate::{kubeconfig, printer};
+
+/// How long the cluster may take to come up on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the daemon may take to end.
+const DRAIN: Duration = Duration::from_secs(20);
+
+pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
+    need_root()?;
+    let cluster = Cluster::find_or_create(profile, args.api_port)?;
+    let pki = pki(&cluster)?;
+    if let Some(node) = Node::find(&cluster.node_directory())?
+        && node.is_running()
+    {
+        let path = kubeconfig::add(profile, &format!("https://{}", cluster.api_address()), &pki)?;
+        printer::line(format!("cluster {profile:?} is running already; context {profile:?} is in {}", path.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    printer::progress(format!("starting cluster {profile:?} …"));
+    Node::launch(&node_config(&cluster)?).map_err(node_error)?;
+    wait(&cluster, &pki)?;
+    let path = kubeconfig::add(profile, &format!("https://{}", cluster.api_address()), &pki)?;
+    printer::line(format!(
+        "cluster {profile:?} is ready: context {profile:?} is in {}\nnext: kubectl create deployment web --image=IMAGE, then kubectl get pods",
+        path.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The cluster's certificates, made at the first start.
+fn pki(cluster: &Cluster) -> Result<Pki> {
+    let directory = cluster.pki_directory();
+    if Pki::exists(&directory) {
+        return Pki::load(&directory);
+    }
+    let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+    let addresses: Vec<IpAddr> = vec![
+        IpAddr::from([127, 0, 0, 1]),
+        cluster.node_address().into(),
+        cluster.host_address().into(),
+        cluster.service_cidr().address(1).into(),
+    ];
+    Pki::create(&directory, &ServerNames { names: names.map(str::to_owned).to_vec(), addresses })
+}
+
+fn node_config(cluster: &Cluster) -> Result<NodeConfig> {
+    let executable = std::env::current_exe().context("failed to find skiff's own executable")?;
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let mut environment = vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
+    for name in ["RUST_LOG", "SKIFF_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+        if let Ok(value) = std::env::var(name) {
+            environment.push(format!("{name}={value}"));
+        }
+    }
+    let address = |ip: std::net::Ipv4Addr| Address { ip: ip.into(), prefix: 24 };
+    let pod_cidr = cluster.pod_cidr().parse().ok().context("the Pods' range is malformed")?;
+    Ok(NodeConfig {
+        name: cluster.node_name().to_owned(),
+        state_dir: cluster.node_directory(),
+        link: NodeLink {
+            host_name: cluster.link_name(),
+            bridge: None,
+            host_addresses: vec![address(cluster.host_address())],
+            node_addresses: vec![address(cluster.node_address())],
+            mtu: None,
+        },
+        pod_cidrs: vec![pod_cidr],
+        daemon: vec![text(&executable), "daemon".to_owned(), "--directory".to_owned(), text(&cluster.directory)],
+        environment,
+        listeners: vec![NodeListener::tcp("api", cluster.api_address())],
+        cgroup_parent: "skiff".to_owned(),
+        log_path: cluster.log_path(),
+        drain: DRAIN,
+    })
+}
+
+/// Waits for the API and then, by a watch, for the node to be ready.
+fn wait(cluster: &Cluster, pki: &Pki) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match tokio::time::timeout(PATIENCE, crate::daemon::await_ready(cluster, pki)).await {
+            Ok(result) => result,
+            Err(_) => bail!(
+                "cluster {:?} did not become ready within {} s; `skiff logs -p {}` tells why",
+                cluster.profile,
+                PATIENCE.as_secs(),
+                cluster.profile
+            ),
+        }
+    })
+}

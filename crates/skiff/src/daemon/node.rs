@@ -1,0 +1,111 @@
+//! The node's half of the daemon: images, runtime, kubelet, and the API server's way to them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use apimachinery::UserInfo;
+use async_trait::async_trait;
+use container_runtime::{
+    ContainerRuntime, ImageStore, ImageStoreConfig, InitClient, Registries, RuntimeOptions, SocketKind, Sockets, TcpDial,
+};
+use cri::{RuntimeConfig, RuntimeService};
+use kubelet::{Kubelet, KubeletConfig, TcpProbeDialer};
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::World;
+use super::clients::client;
+use super::connector::LocalConnector;
+use super::control_plane::ControlPlane;
+use crate::cluster::{Cluster, home, images_directory};
+use crate::host;
+
+/// Sockets of the host's network, which registries and resolvers are reached from.
+#[derive(Debug)]
+struct HostSockets {
+    init: Arc<InitClient>,
+}
+
+#[async_trait]
+impl Sockets for HostSockets {
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        self.init.connect_host(address).await
+    }
+
+    async fn datagram(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let kind = if address.is_ipv4() { SocketKind::Udp4 } else { SocketKind::Udp6 };
+        let socket = self.init.host_socket(kind).await.map_err(io::Error::other)?;
+        let socket = std::net::UdpSocket::from(socket);
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
+        socket.connect(address).await?;
+        Ok(socket)
+    }
+}
+
+/// Mirrors and logins of registries, from `registries.yaml` in skiff's directory.
+fn registries() -> Result<Registries> {
+    let path = home().join("registries.yaml");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Registries::default()),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+    };
+    Registries::parse(&text, &|file| std::fs::read(file)).with_context(|| format!("{} can't be used", path.display()))
+}
+
+/// Starts the node's parts and registers the node.
+pub(crate) async fn start(world: &World, cluster: &Cluster, plane: &ControlPlane, init: Arc<InitClient>) -> Result<()> {
+    let images = ImageStore::open(ImageStoreConfig {
+        root: images_directory(&home()),
+        registries: registries()?,
+        dial: Arc::new(TcpDial::new(Arc::new(HostSockets { init: init.clone() }))),
+        clock: world.clock.clone(),
+        supervisor: world.supervisor.clone(),
+        owner: format!("cluster-{}", cluster.profile),
+    })
+    .context("failed to open the image store")?;
+    let images = Arc::new(images);
+    let runtime = ContainerRuntime::start(RuntimeOptions {
+        state_dir: cluster.node_directory().join("runtime"),
+        init,
+        images: images.clone(),
+        clock: world.clock.clone(),
+        random: world.random.clone(),
+        supervisor: world.supervisor.clone(),
+        cgroup_root: String::new(),
+        node_ips: vec![cluster.node_address().into()],
+        mtu: None,
+    })
+    .await
+    .context("failed to start the container runtime")?;
+    let ranges = RuntimeConfig { pod_cidrs: vec![cluster.pod_cidr().to_owned()] };
+    runtime.update_runtime_config(ranges).await.context("failed to give the runtime its addresses")?;
+    let runtime: Arc<dyn RuntimeService> = Arc::new(runtime);
+    let user = UserInfo::new(format!("system:node:{}", cluster.node_name()), &["system:nodes"]);
+    let config = KubeletConfig {
+        node_name: cluster.node_name().to_owned(),
+        node_ip: cluster.node_address().to_string(),
+        pod_cidr: cluster.pod_cidr().to_owned(),
+        facts: host::facts(cluster.node_name()),
+        root_directory: cluster.node_directory().join("kubelet"),
+        log_directory: cluster.node_directory().join("logs"),
+        cluster_dns: String::new(),
+        cluster_domain: "cluster.local".to_owned(),
+        node_dns: host::resolver(),
+    };
+    let kubelet = Kubelet::start(
+        config,
+        client(&plane.server, user),
+        &plane.informers,
+        runtime,
+        images,
+        Arc::new(TcpProbeDialer),
+        world.clock.clone(),
+        world.random.clone(),
+        world.supervisor.clone(),
+    );
+    plane.server.set_node_connector(Arc::new(LocalConnector::new(kubelet, world.clock.clone())));
+    Ok(())
+}
