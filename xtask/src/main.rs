@@ -14,7 +14,9 @@ fn main() -> Result<()> {
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
         ["codegen", "columns", reference] => codegen::columns::generate(Path::new(reference), &repository()),
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
-        _ => bail!("unknown task {words:?}\nhint: cargo xtask codegen {{openapi,resources,schemas}} REFERENCE_DIR"),
+        _ => bail!(
+            "unknown task {words:?}\nhint: cargo xtask codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
+        ),
     }
 }
 

@@ -184,9 +184,27 @@ fn creates() {
             rules.validate_name(name, prefix)
         });
         faults.extend(rules.validate(&object));
+        if faults.is_empty() {
+            let expected = golden["warnings"].as_array().cloned().unwrap_or_default();
+            report.check(&format!("{what}: warnings"), &json!(rules.warnings(&object, None)), &Value::from(expected));
+        }
         check_outcome(&mut report, &what, &faults, object, golden);
     }
     report.finish(golden.len());
+}
+
+#[test]
+fn every_resource_has_as_many_cells_as_columns() {
+    for resource in api::RESOURCES.iter().filter(|r| r.stored()) {
+        let object = json!({
+            "apiVersion": resource.api_version(), "kind": resource.kind,
+            "metadata": {"name": "o", "creationTimestamp": "2026-06-01T11:00:00Z"},
+        });
+        let row = strategy(resource).row(&Object::from_value(&object).expect("the object is well-formed"), now());
+        // Without a row the server shows the default ones.
+        let cells = row.map_or(2, |cells| cells.len());
+        assert_eq!(cells, columns(resource).len(), "{} {}", resource.api_version(), resource.plural);
+    }
 }
 
 fn merge(target: &mut Value, change: &Value) {
@@ -282,6 +300,26 @@ fn strategic_patches() {
         report.check(&patch["patch"].to_string(), &ours, golden);
     }
     report.finish(golden.len());
+}
+
+#[test]
+fn text_is_kubectls() {
+    let mut report = Report(Vec::new());
+    for golden in results(include_str!("../golden/text.json")) {
+        let ours = yaml::to_yaml(&golden["value"]);
+        let upstream = golden["yaml"].as_str().unwrap_or_default();
+        if ours != upstream {
+            for (ours, upstream) in ours.lines().zip(upstream.lines()).filter(|(a, b)| a != b).take(12) {
+                report.check("line", &json!(ours), &json!(upstream));
+            }
+            report.check("whole", &json!(ours), &json!(upstream));
+        }
+        match yaml::parse(upstream) {
+            Ok(parsed) => report.check("read back", &parsed.value, &golden["value"]),
+            Err(e) => report.check("read back", &json!(e.to_string()), &golden["value"]),
+        }
+    }
+    report.finish(4);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod limits;
 mod namespace;
 mod networking;
 mod node;
+mod others;
 mod policy;
 mod rbac;
 mod runtime_class;
@@ -19,13 +20,13 @@ mod service_account;
 mod storage;
 mod workload;
 
-use apimachinery::names::{dns_subdomain, path_segment};
+use apimachinery::names::dns_subdomain;
 
-use crate::rules::{Generation, Rules};
+use crate::rules::Rules;
 use crate::{pods, services};
 
 /// The rules of a kind.
-pub(crate) fn rules(group: &str, _version: &str, kind: &str) -> &'static Rules {
+pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
     match (group, kind) {
         ("", "Pod") => &pods::RULES,
         ("", "Service") => &services::RULES,
@@ -65,34 +66,12 @@ pub(crate) fn rules(group: &str, _version: &str, kind: &str) -> &'static Rules {
         ("networking.k8s.io", "IngressClass") => &networking::INGRESS_CLASS,
         ("networking.k8s.io", "NetworkPolicy") => &networking::NETWORK_POLICY,
         ("node.k8s.io", "RuntimeClass") => &runtime_class::RULES,
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
-            &OF_WEBHOOKS
-        }
-        ("admissionregistration.k8s.io", _)
-        | ("flowcontrol.apiserver.k8s.io", _)
-        | ("apiextensions.k8s.io", _)
-        | ("resource.k8s.io", "DeviceClass" | "ResourceSlice" | "DeviceTaintRule") => &OF_SPEC,
-        ("certificates.k8s.io", _) => &OF_SIGNER,
-        _ => &DEFAULT,
+        _ => others::rules(group, kind).unwrap_or(&DEFAULT),
     }
 }
 
 /// A kind without rules of its own: its name is a DNS subdomain.
 static DEFAULT: Rules = Rules { name: subdomain, ..Rules::NONE };
-
-/// Kinds whose generation follows the spec and that have no other rules here.
-static OF_SPEC: Rules = Rules { name: subdomain, generation: Generation::Of("spec"), ..Rules::NONE };
-
-/// Kinds whose generation follows their webhooks.
-static OF_WEBHOOKS: Rules =
-    Rules { name: subdomain, generation: Generation::Of("webhooks"), unconditional_update: false, ..Rules::NONE };
-
-/// Certificate requests, which are named after whatever asked and selected by signer.
-static OF_SIGNER: Rules = Rules {
-    name: |name, _| path_segment(name),
-    selectable: crate::rules::Selectable { names: &["spec.signerName"], read: crate::rules::at_path },
-    ..Rules::NONE
-};
 
 /// The names of most kinds. A `generateName` may end with a dash.
 pub(crate) fn subdomain(name: &str, prefix: bool) -> Vec<String> {

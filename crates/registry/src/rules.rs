@@ -95,7 +95,7 @@ impl std::fmt::Debug for Bound {
 
 impl Bound {
     fn new(resource: &Resource) -> Self {
-        let rules = kinds::rules(resource.group, resource.version, resource.kind);
+        let rules = kinds::rules(resource.group, resource.kind);
         Self { rules, ty: api::schemas().find(resource.schema), has_status: resource.subresource("status").is_some() }
     }
 

@@ -25,6 +25,7 @@ pub(crate) static RULES: Rules = Rules {
         Subresource::Status => validate::status(new),
         _ => validate::update(new, old),
     },
+    warnings: |new, _| warnings(new),
     selectable: Selectable { names: &["spec.clusterIP", "spec.type"], read: at_path },
     row: Some(row),
     ..Rules::NONE
@@ -36,6 +37,39 @@ fn prepare_update(new: &mut Value, old: &Value, context: &WriteContext<'_>) {
         allocate::agree_on_cluster_ips(new, Some(old));
         allocate::drop_of_old_type(new, old);
     }
+}
+
+/// Sentences about what is set but ignored or on its way out.
+fn warnings(o: &Value) -> Vec<String> {
+    let spec = &o["spec"];
+    let (headless, external) = (spec["clusterIPs"][0] == "None", text(spec, "type") == "ExternalName");
+    let has_external_ips = !list(spec, "externalIPs").is_empty();
+    let mut warnings = Vec::new();
+    if headless {
+        for (ignored, key) in [
+            (!text(spec, "loadBalancerIP").is_empty(), "loadBalancerIP"),
+            (has_external_ips, "externalIPs"),
+            (text(spec, "sessionAffinity") != "None", "SessionAffinity"),
+        ] {
+            if ignored {
+                warnings.push(format!("spec.{key} is ignored for headless services"));
+            }
+        }
+    }
+    if has_external_ips && !headless && !external {
+        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    if external && has_external_ips {
+        warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !external && !text(spec, "externalName").is_empty() {
+        warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    }
+    if text(spec, "trafficDistribution") == "PreferClose" {
+        let sentence = "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"";
+        warnings.push(sentence.to_owned());
+    }
+    warnings
 }
 
 /// Faults of an address that is only valid on the node or the link itself.

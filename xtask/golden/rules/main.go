@@ -164,6 +164,7 @@ func main() {
 	run("rows", row)
 	run("patch", patch)
 	run("quantities", quantities)
+	run("text", text)
 }
 
 func documents(path string) []map[string]any {
@@ -387,6 +388,13 @@ func patch(doc map[string]any) map[string]any {
 	var result any
 	check(json.Unmarshal(patched, &result))
 	return map[string]any{"patched": result}
+}
+
+// text prints a document as kubectl does.
+func text(doc map[string]any) map[string]any {
+	printed, err := yaml.Marshal(doc)
+	check(err)
+	return map[string]any{"value": doc, "yaml": string(printed)}
 }
 
 func quantities(doc map[string]any) map[string]any {

@@ -11,7 +11,8 @@ use serde_json::Value;
 pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
     let source = reference.join("table-columns.json");
     let bytes = std::fs::read(&source).with_context(|| format!("failed to read {}", source.display()))?;
-    let tables: Value = serde_json::from_slice(&bytes).with_context(|| format!("failed to parse {}", source.display()))?;
+    let tables: Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("failed to parse {}", source.display()))?;
     let mut out = String::new();
     for (resource, columns) in tables.as_object().context("the tables are an object")? {
         out.push_str(resource);

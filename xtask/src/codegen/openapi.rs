@@ -32,7 +32,11 @@ pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
         let body = serde_json::to_vec(&whole)?;
         write_gzip(&folder.join(format!("{name}.json.gz")), &body)?;
         let hash: String = Sha256::digest(&body).iter().take(16).map(|b| format!("{b:02X}")).collect();
-        let path = name.replacen("apis_", "apis/", 1).replacen("api_", "api/", 1).replacen("openid_v1_jwks", "openid/v1/jwks", 1);
+        let path = name.replacen("apis_", "apis/", 1).replacen("api_", "api/", 1).replacen(
+            "openid_v1_jwks",
+            "openid/v1/jwks",
+            1,
+        );
         let path = match path.strip_prefix("apis/") {
             Some(rest) => format!("apis/{}", rest.replace('_', "/")),
             None => path,
@@ -49,7 +53,8 @@ pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
     let source = repository.join("crates/api/src/openapi/documents.rs");
     std::fs::write(&source, code).with_context(|| format!("failed to write {}", source.display()))?;
     let bootstrap = super::read(&reference.join("bootstrap-objects.json"))?;
-    let objects: Vec<&Value> = bootstrap.as_object().into_iter().flat_map(|m| m.values()).filter_map(Value::as_array).flatten().collect();
+    let objects: Vec<&Value> =
+        bootstrap.as_object().into_iter().flat_map(|m| m.values()).filter_map(Value::as_array).flatten().collect();
     write_gzip(&data.join("bootstrap-objects.json.gz"), &serde_json::to_vec(&json!(objects))?)
 }
 

@@ -21,6 +21,13 @@ fn every_resource_has_its_type() {
 }
 
 #[test]
+fn the_table_is_small() {
+    let text = include_str!("../schemas.txt");
+    assert!(text.len() < 150_000, "{} bytes", text.len());
+    assert!(schemas().types().len() > 600);
+}
+
+#[test]
 fn unknown_fields_go_and_are_reported() {
     let (value, strict) = fix(
         POD,
@@ -109,6 +116,11 @@ fn type_faults_have_gos_text() {
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         ),
         ("io.k8s.api.core.v1.Secret", json!({"data": {"a": "$"}}), "illegal base64 data at input byte 0"),
+        (
+            "io.k8s.api.core.v1.Event",
+            json!({"eventTime": "2026-01-02T03:04:05Z"}),
+            "parsing time \"2026-01-02T03:04:05Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"",
+        ),
     ] {
         assert_eq!(fix(schema, object.clone()), Err(expected.to_owned()), "{object}");
     }

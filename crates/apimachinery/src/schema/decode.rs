@@ -316,6 +316,13 @@ fn time(value: &mut Value, micro: bool) -> Result<(), TypeMismatch> {
     };
     let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
     let shaped = text.len() >= 20 && text.as_bytes()[10] == b'T';
+    let rest = text.get(19..).unwrap_or_default();
+    let fraction = rest.strip_prefix('.').map(|f| f.bytes().take_while(u8::is_ascii_digit).count());
+    if micro && shaped && fraction != Some(6) {
+        // The layout of microseconds asks for all six digits.
+        let what = format!("cannot parse {rest:?} as \".000000\"");
+        return Err(TypeMismatch(format!("parsing time {text:?} as {layout:?}: {what}")));
+    }
     let parsed = PARSER.parse_timestamp(text).ok().filter(|_| shaped);
     let Some(parsed) = parsed else {
         return Err(TypeMismatch(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\"")));

@@ -48,13 +48,11 @@ impl Emitter {
 
     /// A map whose keys start at column `indent`; `inline`: the first one is written where the emitter stands.
     fn mapping(&mut self, entries: &Map<String, Value>, indent: usize, inline: bool) {
-        let mut sorted: Vec<(&String, &Value)> = entries.iter().collect();
-        sorted.sort_by(|(a, _), (b, _)| key_order(a, b));
-        for (at, (key, value)) in sorted.into_iter().enumerate() {
+        for (at, (key, value)) in sorted(entries.iter().collect()).into_iter().enumerate() {
             if at > 0 || !inline {
                 self.line(indent);
             }
-            if key.contains('\n') || key.len() > SIMPLE_KEY_MAX {
+            if key.contains(is_break) || key.len() > SIMPLE_KEY_MAX {
                 self.text("? ");
                 self.string(key, indent + 2, false);
                 self.line(indent);
@@ -276,6 +274,35 @@ impl Traits {
             block: chars.last() != Some(&' ') && !space_break && !special,
         }
     }
+}
+
+/// So few keys are sorted by insertion, as Go's sort does.
+const INSERTION_MAX: usize = 12;
+
+/// The entries in go-yaml's order. That order is not a total one (`1` < `a` < `_` < `1` may hold), which the standard
+/// library's sorts punish with a panic; this one takes any comparison.
+fn sorted<'v>(mut entries: Vec<(&'v String, &'v Value)>) -> Vec<(&'v String, &'v Value)> {
+    let less = |a: &(&String, &Value), b: &(&String, &Value)| key_order(a.0, b.0) == Ordering::Less;
+    if entries.len() <= INSERTION_MAX {
+        for i in 1..entries.len() {
+            let mut j = i;
+            while j > 0 && less(&entries[j], &entries[j - 1]) {
+                entries.swap(j, j - 1);
+                j -= 1;
+            }
+        }
+        return entries;
+    }
+    let right = entries.split_off(entries.len() / 2);
+    let (mut left, mut right) = (sorted(entries).into_iter().peekable(), sorted(right).into_iter().peekable());
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let next = if less(b, a) { right.next() } else { left.next() };
+        merged.extend(next);
+    }
+    merged.extend(left);
+    merged.extend(right);
+    merged
 }
 
 /// go-yaml's order of keys: letters behind all else, runs of digits as numbers.

@@ -251,7 +251,7 @@ fn policy_port(path: &FieldPath, port: &Value) -> Vec<FieldError> {
     if let Some(end) = port["endPort"].as_i64() {
         match &port["port"] {
             Value::Null => {
-                faults.push(FieldError::required(&path.child("port"), "must be specified when `endPort` is specified"))
+                faults.push(FieldError::required(&path.child("port"), "must be specified when `endPort` is specified"));
             }
             Value::String(_) => {
                 let detail = "may not be specified when `port` is non-numeric";

@@ -24,7 +24,7 @@ pub(super) static RULES: Rules = Rules {
         names: &["spec.unschedulable"],
         read: |o, _| flag(&o["spec"], "unschedulable").to_string(),
     },
-    row: Some(|o, now| row(o, now)),
+    row: Some(row),
     ..Rules::NONE
 };
 

@@ -129,7 +129,7 @@ fn subject_faults(path: &FieldPath, subject: &Value, namespaced: bool) -> Vec<Fi
         }
         "User" | "Group" => faults.extend(one_of(&path.child("apiGroup"), group, &[GROUP])),
         other => {
-            faults.push(FieldError::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"]))
+            faults.push(FieldError::not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"]));
         }
     }
     faults

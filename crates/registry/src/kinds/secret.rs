@@ -61,16 +61,12 @@ fn validate(o: &Value) -> Vec<FieldError> {
         }
         "kubernetes.io/dockercfg" => faults.extend(json_key(o, ".dockercfg", &required)),
         "kubernetes.io/dockerconfigjson" => faults.extend(json_key(o, ".dockerconfigjson", &required)),
-        "kubernetes.io/basic-auth" => {
-            if !has(&o["data"], "username") && !has(&o["data"], "password") {
-                faults.extend(required("username"));
-                faults.extend(required("password"));
-            }
+        "kubernetes.io/basic-auth" if !has(&o["data"], "username") && !has(&o["data"], "password") => {
+            faults.extend(required("username"));
+            faults.extend(required("password"));
         }
-        "kubernetes.io/ssh-auth" => {
-            if text(&o["data"], "ssh-privatekey").is_empty() {
-                faults.push(FieldError::required(&data.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/ssh-auth" if text(&o["data"], "ssh-privatekey").is_empty() => {
+            faults.push(FieldError::required(&data.key("ssh-privatekey"), ""));
         }
         "kubernetes.io/tls" => {
             faults.extend(required("tls.crt"));

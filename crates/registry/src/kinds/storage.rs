@@ -12,7 +12,7 @@ use crate::value::{as_quantity, child, has, list, put, text};
 pub(super) static PERSISTENT_VOLUME: Rules = Rules {
     name: subdomain,
     prepare_create: |o, context| {
-        put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }))
+        put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }));
     },
     prepare_update: volume_phase,
     validate: |o| volume(&o["spec"]),

@@ -114,11 +114,9 @@ fn required(path: &FieldPath, source: &Value, key: &str) -> Vec<FieldError> {
 fn source_fields(path: &FieldPath, key: &str, source: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     match key {
-        "emptyDir" => {
-            if quantity(source, "sizeLimit").is_some_and(|q| q.signum() < 0) {
-                let detail = "SizeLimit field must be a valid resource quantity";
-                faults.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
-            }
+        "emptyDir" if quantity(source, "sizeLimit").is_some_and(|q| q.signum() < 0) => {
+            let detail = "SizeLimit field must be a valid resource quantity";
+            faults.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
         }
         "hostPath" => {
             let target = text(source, "path");
@@ -159,10 +157,8 @@ fn source_fields(path: &FieldPath, key: &str, source: &Value) -> Vec<FieldError>
             faults.extend(projections(path, source));
         }
         "csi" => faults.extend(required(path, source, "driver")),
-        "ephemeral" => {
-            if !has(source, "volumeClaimTemplate") {
-                faults.push(FieldError::required(&path.child("volumeClaimTemplate"), ""));
-            }
+        "ephemeral" if !has(source, "volumeClaimTemplate") => {
+            faults.push(FieldError::required(&path.child("volumeClaimTemplate"), ""));
         }
         "image" => {
             faults.extend(required(path, source, "reference"));

@@ -28,11 +28,9 @@ pub(super) fn service(o: &Value) -> Vec<FieldError> {
         faults.push(FieldError::required(&path.child("ports"), ""));
     }
     match kind {
-        "LoadBalancer" | "NodePort" => {
-            if is_headless(spec) {
-                let detail = format!("may not be set to 'None' for {kind} services");
-                faults.push(FieldError::invalid(&path.child("clusterIPs").index(0), "None", detail));
-            }
+        "LoadBalancer" | "NodePort" if is_headless(spec) => {
+            let detail = format!("may not be set to 'None' for {kind} services");
+            faults.push(FieldError::invalid(&path.child("clusterIPs").index(0), "None", detail));
         }
         "ExternalName" => faults.extend(external_name(&path, spec)),
         _ => {}

@@ -110,7 +110,11 @@ fn selected_template(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     let template_path = path.child("template");
     match usable(&spec["selector"]) {
         None => {
-            faults.push(FieldError::invalid(&selector_path, selector_text(&spec["selector"]), "invalid label selector"))
+            faults.push(FieldError::invalid(
+                &selector_path,
+                selector_text(&spec["selector"]),
+                "invalid label selector",
+            ));
         }
         Some(selector) => {
             let template = &spec["template"];

@@ -1,0 +1,313 @@
+//! Kinds whose only rules are their rows and when their generation grows.
+
+use apimachinery::names::{dns_subdomain, path_segment};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::subdomain;
+use crate::print::{age, human_duration, labels, name, or_none, selector, since};
+use crate::rules::{Generation, Rules, Selectable, at_path, is_deleting};
+use crate::value::{has, int, list, text, time};
+
+/// The rules of kinds that have no file of their own.
+pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
+    Some(match (group, kind) {
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            &WEBHOOKS
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => &POLICY,
+        ("admissionregistration.k8s.io", _) => &POLICY_BINDING,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &DEFINITION,
+        ("apiregistration.k8s.io", "APIService") => &API_SERVICE,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &SIGNING_REQUEST,
+        ("certificates.k8s.io", "ClusterTrustBundle") => &TRUST_BUNDLE,
+        ("certificates.k8s.io", "PodCertificateRequest") => &POD_CERTIFICATE,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", _) => &PRIORITY_LEVEL,
+        ("networking.k8s.io", "IPAddress") => &IP_ADDRESS,
+        ("networking.k8s.io", "ServiceCIDR") => &SERVICE_CIDR,
+        ("resource.k8s.io", "DeviceClass") => &DEVICE_CLASS,
+        ("resource.k8s.io", "DeviceTaintRule") => &DEVICE_TAINT,
+        ("resource.k8s.io", "ResourceClaim") => &RESOURCE_CLAIM,
+        ("resource.k8s.io", "ResourceClaimTemplate") => &CLAIM_TEMPLATE,
+        ("resource.k8s.io", "ResourceSlice") => &RESOURCE_SLICE,
+        ("storage.k8s.io", "VolumeAttributesClass") => &ATTRIBUTES_CLASS,
+        ("storagemigration.k8s.io", "StorageVersionMigration") => &MIGRATION,
+        ("", "ComponentStatus") => &COMPONENT,
+        _ => return None,
+    })
+}
+
+/// A kind with a spec and a generation.
+const OF_SPEC: Rules = Rules { name: subdomain, generation: Generation::Of("spec"), ..Rules::NONE };
+/// A kind without a generation.
+const PLAIN: Rules = Rules { name: subdomain, ..Rules::NONE };
+
+static WEBHOOKS: Rules = Rules {
+    generation: Generation::Of("webhooks"),
+    unconditional_update: false,
+    row: Some(|o, now| vec![name(o), json!(list(o, "webhooks").len()), age(o, now)]),
+    ..PLAIN
+};
+
+static POLICY: Rules = Rules {
+    unconditional_update: false,
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let count = list(spec, "validations").len() + list(spec, "mutations").len();
+        let kind = &spec["paramKind"];
+        let shown = format!("{}/{}", text(kind, "apiVersion"), text(kind, "kind"));
+        vec![name(o), json!(count), json!(if kind.is_null() { "<unset>" } else { &shown }), age(o, now)]
+    }),
+    ..OF_SPEC
+};
+
+static POLICY_BINDING: Rules = Rules {
+    unconditional_update: false,
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let reference = &spec["paramRef"];
+        let (of, namespace) = (text(reference, "name"), text(reference, "namespace"));
+        let shown = match (of.is_empty(), namespace.is_empty()) {
+            (false, false) => format!("{namespace}/{of}"),
+            (false, true) => format!("*/{of}"),
+            (true, _) if has(reference, "selector") => selector(&reference["selector"]),
+            (true, _) => "<unset>".to_owned(),
+        };
+        vec![name(o), json!(text(spec, "policyName")), json!(shown), age(o, now)]
+    }),
+    ..OF_SPEC
+};
+
+/// Whether a condition of this type is true.
+fn holds(o: &Value, kind: &str) -> bool {
+    list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind && text(c, "status") == "True")
+}
+
+/// Whether there is a condition of this type.
+fn has_condition(o: &Value, kind: &str) -> bool {
+    list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind)
+}
+
+static DEFINITION: Rules = Rules {
+    row: Some(|o, _| {
+        let spec = &o["spec"];
+        let joined = |values: Vec<&str>| json!(values.join(","));
+        let versions = list(spec, "versions").iter().map(|v| text(v, "name")).collect();
+        let short = list(&spec["names"], "shortNames").iter().filter_map(Value::as_str).collect();
+        vec![
+            name(o),
+            json!(text(spec, "scope")),
+            joined(versions),
+            o["metadata"]["creationTimestamp"].clone(),
+            json!(text(spec, "group")),
+            json!(text(&spec["names"], "kind")),
+            joined(short),
+            json!(holds(o, "Established")),
+        ]
+    }),
+    ..OF_SPEC
+};
+
+static API_SERVICE: Rules = Rules {
+    row: Some(|o, now| {
+        let service = &o["spec"]["service"];
+        let shown = format!("{}/{}", text(service, "namespace"), text(service, "name"));
+        let condition = list(&o["status"], "conditions").iter().find(|c| text(c, "type") == "Available");
+        let available = condition.map_or_else(
+            || "Unknown".to_owned(),
+            |c| match (text(c, "status"), text(c, "reason")) {
+                (status, reason) if status == "True" || reason.is_empty() => status.to_owned(),
+                (status, reason) => format!("{status} ({reason})"),
+            },
+        );
+        vec![name(o), json!(if service.is_null() { "Local" } else { &shown }), json!(available), age(o, now)]
+    }),
+    ..PLAIN
+};
+
+const OF_SIGNER: Selectable = Selectable { names: &["spec.signerName"], read: at_path };
+
+static SIGNING_REQUEST: Rules = Rules {
+    name: |name, _| path_segment(name),
+    selectable: OF_SIGNER,
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let asked = int(spec, "expirationSeconds").map_or_else(|| "<none>".to_owned(), human_duration);
+        let mut status = match (has_condition(o, "Denied"), has_condition(o, "Approved")) {
+            (true, _) => "Denied",
+            (false, true) => "Approved",
+            (false, false) => "Pending",
+        }
+        .to_owned();
+        if has_condition(o, "Failed") {
+            status.push_str(",Failed");
+        }
+        if !text(&o["status"], "certificate").is_empty() {
+            status.push_str(",Issued");
+        }
+        let signer = json!(or_none(text(spec, "signerName")));
+        vec![name(o), age(o, now), signer, json!(text(spec, "username")), json!(asked), json!(status)]
+    }),
+    ..Rules::NONE
+};
+
+static TRUST_BUNDLE: Rules = Rules {
+    name: |name, _| dns_subdomain(&name.replace(':', ".")),
+    unconditional_update: false,
+    selectable: OF_SIGNER,
+    row: Some(|o, _| vec![name(o), json!(or_none(text(&o["spec"], "signerName")))]),
+    ..Rules::NONE
+};
+
+static POD_CERTIFICATE: Rules = Rules {
+    unconditional_update: false,
+    selectable: Selectable { names: &["spec.signerName", "spec.podName", "spec.nodeName"], read: at_path },
+    row: Some(|o, _| {
+        let spec = &o["spec"];
+        let states = ["Issued", "Denied", "Failed"];
+        let last = list(&o["status"], "conditions").iter().rfind(|c| states.contains(&text(c, "type")));
+        let mut cells = vec![name(o)];
+        cells.extend(["podName", "serviceAccountName", "nodeName", "signerName"].map(|key| json!(text(spec, key))));
+        cells.push(json!(last.map_or("Pending", |c| text(c, "type"))));
+        cells.push(labels(spec, "unverifiedUserAnnotations"));
+        cells
+    }),
+    ..PLAIN
+};
+
+static FLOW_SCHEMA: Rules = Rules {
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let method = or_none(text(&spec["distinguisherMethod"], "type"));
+        let dangling = list(&o["status"], "conditions").iter().find(|c| text(c, "type") == "Dangling");
+        vec![
+            name(o),
+            json!(text(&spec["priorityLevelConfiguration"], "name")),
+            json!(int(spec, "matchingPrecedence").unwrap_or_default()),
+            json!(method),
+            age(o, now),
+            json!(dangling.map_or("?", |c| text(c, "status"))),
+        ]
+    }),
+    ..OF_SPEC
+};
+
+static PRIORITY_LEVEL: Rules = Rules {
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let or_none = |value: &Value| if value.is_null() { json!("<none>") } else { value.clone() };
+        let queuing = &spec["limited"]["limitResponse"]["queuing"];
+        vec![
+            name(o),
+            json!(text(spec, "type")),
+            or_none(&spec["limited"]["nominalConcurrencyShares"]),
+            or_none(&queuing["queues"]),
+            or_none(&queuing["handSize"]),
+            or_none(&queuing["queueLengthLimit"]),
+            age(o, now),
+        ]
+    }),
+    ..OF_SPEC
+};
+
+static IP_ADDRESS: Rules = Rules {
+    row: Some(|o, _| {
+        let parent = &o["spec"]["parentRef"];
+        let dotted = |group: &str| if group.is_empty() { String::new() } else { format!(".{group}") };
+        let kind = format!("{}{}", text(parent, "resource"), dotted(text(parent, "group"))).to_lowercase();
+        let shown = match (parent.is_null(), text(parent, "namespace")) {
+            (true, _) => "<none>".to_owned(),
+            (false, "") => format!("{kind}/{}", text(parent, "name")),
+            (false, namespace) => format!("{kind}/{namespace}/{}", text(parent, "name")),
+        };
+        vec![name(o), json!(shown)]
+    }),
+    ..PLAIN
+};
+
+static SERVICE_CIDR: Rules = Rules {
+    row: Some(|o, now| {
+        let cidrs: Vec<&str> = list(&o["spec"], "cidrs").iter().filter_map(Value::as_str).collect();
+        vec![name(o), json!(cidrs.join(",")), age(o, now)]
+    }),
+    ..PLAIN
+};
+
+fn name_and_age(o: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name(o), age(o, now)]
+}
+
+static DEVICE_CLASS: Rules = Rules { row: Some(name_and_age), ..OF_SPEC };
+static CLAIM_TEMPLATE: Rules = Rules { row: Some(name_and_age), ..PLAIN };
+
+static DEVICE_TAINT: Rules = Rules {
+    row: Some(|o, now| {
+        let taint = &o["spec"]["taint"];
+        let added = time(taint, "timeAdded").map(|then| since(Some(then), now)).unwrap_or_default();
+        let mut cells = vec![name(o)];
+        cells.extend(["key", "value", "effect"].map(|key| json!(text(taint, key))));
+        cells.extend([json!(added), age(o, now)]);
+        cells
+    }),
+    ..OF_SPEC
+};
+
+static RESOURCE_CLAIM: Rules = Rules {
+    row: Some(|o, now| {
+        let (status, deleting) = (&o["status"], is_deleting(o));
+        let allocated = has(status, "allocation");
+        let states = [
+            (deleting, "deleted"),
+            (!allocated && !deleting, "pending"),
+            (allocated, "allocated"),
+            (allocated && !list(status, "reservedFor").is_empty(), "reserved"),
+        ];
+        let shown: Vec<&str> = states.iter().filter(|(is, _)| *is).map(|(_, state)| *state).collect();
+        vec![name(o), json!(shown.join(",")), age(o, now)]
+    }),
+    ..PLAIN
+};
+
+static RESOURCE_SLICE: Rules = Rules {
+    selectable: Selectable { names: &["spec.nodeName", "spec.driver"], read: at_path },
+    row: Some(|o, now| {
+        let spec = &o["spec"];
+        let pool = json!(text(&spec["pool"], "name"));
+        vec![name(o), json!(text(spec, "nodeName")), json!(text(spec, "driver")), pool, age(o, now)]
+    }),
+    ..OF_SPEC
+};
+
+static ATTRIBUTES_CLASS: Rules =
+    Rules { row: Some(|o, now| vec![name(o), json!(text(o, "driverName")), age(o, now)]), ..PLAIN };
+
+static MIGRATION: Rules = Rules {
+    unconditional_update: false,
+    row: Some(|o, _| {
+        let resource = &o["spec"]["resource"];
+        let group = text(resource, "group");
+        let dot = if group.is_empty() { "" } else { "." };
+        let states = ["Running", "Failed", "Succeeded"];
+        let last = list(&o["status"], "conditions")
+            .iter()
+            .rfind(|c| text(c, "status") == "True" && states.contains(&text(c, "type")));
+        let shown = format!("{}{dot}{group}", text(resource, "resource"));
+        vec![name(o), json!(shown), json!(last.map_or("Unknown", |c| text(c, "type")))]
+    }),
+    ..PLAIN
+};
+
+static COMPONENT: Rules = Rules {
+    row: Some(|o, _| {
+        let healthy = list(o, "conditions").iter().find(|c| text(c, "type") == "Healthy");
+        let status = match healthy.map(|c| text(c, "status")) {
+            Some("True") => "Healthy",
+            Some(_) => "Unhealthy",
+            None => "Unknown",
+        };
+        let words = |key: &str| json!(healthy.map_or("", |c| text(c, key)));
+        vec![name(o), json!(status), words("message"), words("error")]
+    }),
+    ..PLAIN
+};
