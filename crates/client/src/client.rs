@@ -120,14 +120,14 @@ impl Client {
         self.transport.patch(target, kind, patch, &WriteOptions::default()).await
     }
 
-    /// Deletes an object.
+    /// Deletes an object; gives the revision of the write.
     pub async fn delete(
         &self,
         resource: &'static Resource,
         namespace: &str,
         name: &str,
         options: &DeleteOptions,
-    ) -> Result<(), ApiError> {
+    ) -> Result<u64, ApiError> {
         self.transport.delete(Target::object(resource, namespace, name), options).await
     }
 }

@@ -176,6 +176,8 @@ pub struct Informer {
     store: Arc<Store>,
     handlers: Arc<RwLock<Vec<Handler>>>,
     synced: watch::Receiver<bool>,
+    /// Everything up to this revision has been taken over.
+    revision: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Informer {
@@ -209,6 +211,13 @@ impl Informer {
         let mut synced = self.synced.clone();
         // The sender lives in the reflector task; if that has ended there is nothing to wait for.
         let _ = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// Returns when the copy holds the write of this resource that made `revision`. A controller waits so after its own
+    /// writes and then reads what it wrote, which takes the place of upstream's expectations.
+    pub async fn caught_up(&self, revision: u64) {
+        let mut seen = self.revision.clone();
+        let _ = seen.wait_for(|seen| *seen >= revision).await;
     }
 
     /// Whether the first list has been taken over.
@@ -245,13 +254,15 @@ impl Informers {
             return informer.clone();
         }
         let (synced_sender, synced) = watch::channel(false);
-        let informer = Informer { store: Arc::new(Store::new()), handlers: Arc::default(), synced };
+        let (revision_sender, revision) = watch::channel(0);
+        let informer = Informer { store: Arc::new(Store::new()), handlers: Arc::default(), synced, revision };
         let reflector = Reflector {
             client: self.client.clone(),
             resource,
             field_selector: field_selector.to_owned(),
             informer: informer.clone(),
             synced: synced_sender,
+            revision: revision_sender,
             random: self.random.clone(),
         };
         self.supervisor.spawn_until_shutdown(format!("reflector-{}", resource.plural), reflector.run());
@@ -274,6 +285,7 @@ struct Reflector {
     field_selector: String,
     informer: Informer,
     synced: watch::Sender<bool>,
+    revision: watch::Sender<u64>,
     random: Arc<Random>,
 }
 
@@ -308,6 +320,7 @@ impl Reflector {
         for key in gone {
             self.remove(&key, None);
         }
+        self.revision.send_replace(list.resource_version);
         self.synced.send_replace(true);
         Ok(list.resource_version)
     }
@@ -345,6 +358,7 @@ impl Reflector {
                     return None;
                 }
             }
+            self.revision.send_replace(revision);
         }
         Some(revision)
     }

@@ -186,8 +186,8 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         options: &WriteOptions,
     ) -> Result<Arc<Object>, ApiError>;
     /// Deletes an object. `Ok` says that the deletion was accepted; the object may live on until its grace or its
-    /// finalizers end.
-    async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<(), ApiError>;
+    /// finalizers end. Gives the revision of the write, or 0 where the server does not tell.
+    async fn delete(&self, target: Target<'_>, options: &DeleteOptions) -> Result<u64, ApiError>;
     /// Deletes all objects of a collection that the selectors choose.
     async fn delete_collection(
         &self,

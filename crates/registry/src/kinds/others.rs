@@ -110,6 +110,7 @@ static DEFINITION: Rules = Rules {
 };
 
 static API_SERVICE: Rules = Rules {
+    name: |name, _| path_segment(name),
     row: Some(|o, now| {
         let service = &o["spec"]["service"];
         let shown = format!("{}/{}", text(service, "namespace"), text(service, "name"));
