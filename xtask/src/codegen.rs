@@ -1,7 +1,7 @@
 //! `cargo xtask codegen …`: tables of facts, generated from the reference documents and checked in.
 
-pub(crate) mod openapi;
 pub(crate) mod columns;
+pub(crate) mod openapi;
 pub(crate) mod resources;
 pub(crate) mod schemas;
 

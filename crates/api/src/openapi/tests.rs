@@ -13,5 +13,9 @@ fn every_document_is_json_with_its_schemas() {
 fn a_fresh_cluster_has_its_roles_and_namespaces() {
     let objects = bootstrap_objects();
     let has = |kind: &str, name: &str| objects.iter().any(|o| o["kind"] == kind && o["metadata"]["name"] == name);
-    assert!(has("Namespace", "kube-system") && has("ClusterRole", "cluster-admin") && has("PriorityClass", "system-node-critical"));
+    assert!(
+        has("Namespace", "kube-system")
+            && has("ClusterRole", "cluster-admin")
+            && has("PriorityClass", "system-node-critical")
+    );
 }

@@ -40,7 +40,8 @@ fn a_label_selector_object_that_is_absent_matches_nothing() {
     let set = labels("a=b");
     assert!(!Selector::from_label_selector(&serde_json::Value::Null).unwrap().matches(&set));
     assert!(Selector::from_label_selector(&serde_json::json!({})).unwrap().matches(&set));
-    let both = serde_json::json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]});
+    let both =
+        serde_json::json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]});
     assert!(Selector::from_label_selector(&both).unwrap().matches(&set));
 }
 
