@@ -22,6 +22,7 @@ const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
@@ -50,6 +51,17 @@ pub struct Link {
     pub is_operational: bool,
     /// Bytes of the largest packet.
     pub mtu: u32,
+}
+
+/// An address of a link, as the kernel has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkAddress {
+    /// Number of its link.
+    pub link: u32,
+    /// The address.
+    pub address: Address,
+    /// Who added it (`IFA_PROTO`, Linux 5.18 and later); 0 is unknown.
+    pub protocol: u8,
 }
 
 /// A neighbour table entry that never expires.
@@ -303,7 +315,31 @@ impl RouteSocket {
     /// # Errors
     /// The kernel refused.
     pub fn add_address(&mut self, index: u32, address: &Address) -> Result<(), NetlinkError> {
-        self.address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "add", index, address)
+        self.add_address_as(index, address, 0)
+    }
+
+    /// The same, marked with a number by which [`RouteSocket::addresses`] tells whose it is.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn add_address_as(&mut self, index: u32, address: &Address, protocol: u8) -> Result<(), NetlinkError> {
+        self.address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "add", index, address, protocol)
+    }
+
+    /// All addresses of all links.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn addresses(&mut self) -> Result<Vec<LinkAddress>, NetlinkError> {
+        let mut addresses = vec![];
+        self.request(
+            "list addresses",
+            RTM_GETADDR,
+            NLM_F_DUMP,
+            |writer| writer.bytes.extend_from_slice(&[0; 8]),
+            |message| addresses.extend(parse_address(message.body)),
+        )?;
+        Ok(addresses)
     }
 
     /// Removes an address; one that is not there is fine.
@@ -311,7 +347,7 @@ impl RouteSocket {
     /// # Errors
     /// The kernel refused.
     pub fn delete_address(&mut self, index: u32, address: &Address) -> Result<(), NetlinkError> {
-        match self.address(RTM_DELADDR, 0, "delete", index, address) {
+        match self.address(RTM_DELADDR, 0, "delete", index, address, 0) {
             Err(error) if error.not_found() => Ok(()),
             other => other,
         }
@@ -324,6 +360,7 @@ impl RouteSocket {
         verb: &str,
         index: u32,
         address: &Address,
+        protocol: u8,
     ) -> Result<(), NetlinkError> {
         let operation = format!("{verb} address {}/{}", address.ip, address.prefix);
         self.change(&operation, kind, flags, |writer| {
@@ -334,6 +371,9 @@ impl RouteSocket {
             let bytes = octets(address.ip);
             writer.attribute(2, &bytes);
             writer.attribute(1, &bytes);
+            if protocol != 0 {
+                writer.attribute(11, &[protocol]);
+            }
         })
     }
 
@@ -621,6 +661,27 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         }
     }
     Some(link)
+}
+
+fn parse_address(body: &[u8]) -> Option<LinkAddress> {
+    let header = body.first_chunk::<8>()?;
+    let link = u32::from_ne_bytes([header[4], header[5], header[6], header[7]]);
+    let (mut ip, mut local, mut protocol) = (None, None, 0);
+    for (kind, data) in attributes(&body[8..]) {
+        match kind {
+            1 => ip = address_of(data),
+            // On point-to-point links the address is the peer's, and this one is ours.
+            2 => local = address_of(data),
+            11 => protocol = data.first().copied().unwrap_or(0),
+            _ => {}
+        }
+    }
+    Some(LinkAddress { link, address: Address { ip: local.or(ip)?, prefix: header[1] }, protocol })
+}
+
+fn address_of(data: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(data).ok().map(IpAddr::from);
+    v4().or_else(|| <[u8; 16]>::try_from(data).ok().map(IpAddr::from))
 }
 
 #[cfg(test)]

@@ -86,3 +86,18 @@ fn both_families_routes_rules_and_neighbours() {
     assert!(matches!(socket.link("a/b"), Err(NetlinkError::InvalidName(_))));
     drop(node);
 }
+
+#[test]
+fn addresses_tell_whose_they_are() {
+    let _own = enter_new();
+    let mut socket = RouteSocket::open().expect("socket");
+    let loopback = socket.link("lo").expect("lo").index;
+    let plain = Address { ip: "10.9.0.1".parse().expect("ip"), prefix: 24 };
+    let marked = Address { ip: "10.9.0.2".parse().expect("ip"), prefix: 32 };
+    socket.add_address(loopback, &plain).expect("add");
+    socket.add_address_as(loopback, &marked, 77).expect("add");
+    let entry = |address, protocol| LinkAddress { link: loopback, address, protocol };
+    assert_eq!(socket.addresses().expect("list"), [entry(plain, 0), entry(marked, 77)]);
+    socket.delete_address(loopback, &marked).expect("delete");
+    assert_eq!(socket.addresses().expect("list"), [entry(plain, 0)]);
+}
