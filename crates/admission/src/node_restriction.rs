@@ -9,8 +9,15 @@ const PREFIX: &str = "system:node:";
 /// The annotation of Pods that a kubelet mirrors from files.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Labels below this domain that an agent may set on its Node.
-const ALLOWED_LABELS: [&str; 4] =
-    ["kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os", "node.kubernetes.io/instance-type"];
+const ALLOWED_LABELS: [&str; 7] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+];
 
 /// The plugin.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 //! structs are `k8s_openapi`'s.
 
 pub mod openapi;
+pub mod protobuf;
 pub mod resources;
 mod schemas;
 

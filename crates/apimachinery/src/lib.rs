@@ -8,6 +8,7 @@ pub mod labels;
 pub mod names;
 mod object;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod resource;
 pub mod schema;

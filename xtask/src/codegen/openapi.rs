@@ -52,6 +52,8 @@ pub(crate) fn generate(reference: &Path, repository: &Path) -> Result<()> {
     );
     let source = repository.join("crates/api/src/openapi/documents.rs");
     std::fs::write(&source, code).with_context(|| format!("failed to write {}", source.display()))?;
+    let messages = super::read(&reference.join("protobuf.json"))?;
+    write_gzip(&data.join("protobuf.json.gz"), &serde_json::to_vec(&messages)?)?;
     let bootstrap = super::read(&reference.join("bootstrap-objects.json"))?;
     let objects: Vec<&Value> =
         bootstrap.as_object().into_iter().flat_map(|m| m.values()).filter_map(Value::as_array).flatten().collect();

@@ -21,6 +21,9 @@ use super::{connect, discovery};
 use crate::engine::RequestContext;
 use crate::server::ApiServer;
 
+/// The media type of Kubernetes' protobuf.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// A request to a resource.
 pub(crate) struct ResourceRequest {
     pub(crate) route: ResourceRoute,
@@ -134,12 +137,16 @@ async fn object_body(
     request: Request<Incoming>,
 ) -> Result<Value, ApiError> {
     context.field_validation = field_validation(query)?;
-    let yaml = match media_type(request.headers()) {
-        "" | "application/json" | "*/*" => false,
+    let given = media_type(request.headers()).to_owned();
+    let yaml = match given.as_str() {
+        "" | "application/json" | "*/*" | PROTOBUF => false,
         "application/yaml" => true,
         _ => return Err(ApiError::unsupported_media_type(&super::negotiate::SERVED)),
     };
     let bytes = read(request.into_body()).await?;
+    if given == PROTOBUF {
+        return decode_protobuf(&bytes);
+    }
     if yaml {
         let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8 text"))?;
         let parsed = apimachinery::yaml::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
@@ -163,7 +170,15 @@ fn parse_body(bytes: &[u8]) -> Result<Value, ApiError> {
 }
 
 fn parse_optional(bytes: &[u8]) -> Result<Value, ApiError> {
-    if bytes.is_empty() { Ok(Value::Null) } else { parse_body(bytes) }
+    match bytes {
+        [] => Ok(Value::Null),
+        bytes if bytes.starts_with(apimachinery::protobuf::MAGIC) => decode_protobuf(bytes),
+        bytes => parse_body(bytes),
+    }
+}
+
+fn decode_protobuf(bytes: &[u8]) -> Result<Value, ApiError> {
+    api::protobuf::messages().decode(bytes).map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
 fn media_type(headers: &HeaderMap) -> &str {
