@@ -12,10 +12,11 @@ mod answer;
 mod cache;
 mod forward;
 mod name;
+mod resolver;
 mod server;
 mod view;
 
-pub use answer::{Answer, TTL_SECONDS, answer};
+pub use answer::{Answer, Reply, TTL_SECONDS, Zone, answer};
 pub use forward::{ForwardError, Forwarder, Sockets, UpstreamForwarder, Upstreams};
 pub use server::{DnsConfig, DnsError, DnsHandle, start};
 pub use view::{ClusterView, InformerView};
