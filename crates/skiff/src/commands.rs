@@ -78,6 +78,12 @@ fn running_node(cluster: &Cluster) -> Result<Node> {
 }
 
 fn node_error(error: NodeError) -> anyhow::Error {
+    if let NodeError::Listen { address, source, .. } = &error {
+        return anyhow::anyhow!(
+            "failed to listen on {address} for the API server: {source}; stop what uses that port, or delete the cluster \
+             and start it with another --api-port"
+        );
+    }
     match std::error::Error::source(&error) {
         Some(cause) => anyhow::anyhow!("{error}: {cause}"),
         None => anyhow::anyhow!("{error}"),

@@ -19,7 +19,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::body::{Body, whole};
 
@@ -119,7 +120,8 @@ async fn carry(socket: Socket, session: ExecSession, closes_channels: bool) -> i
         futures_util::future::join_all(copies).await;
         let status = exit_status(exit.await);
         let _ = sender.send(channel_message(ERROR, status.to_string().as_bytes())).await;
-        let _ = sender.send(Message::Close(None)).await;
+        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = sender.send(Message::Close(Some(normal))).await;
     };
     let write = async {
         while let Some(message) = outgoing.recv().await {

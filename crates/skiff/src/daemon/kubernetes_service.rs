@@ -45,13 +45,15 @@ pub(crate) async fn reconcile(client: &Client, cluster: &Cluster) -> Result<()> 
 
 /// Creates an object, or sets `field` of the one that is there.
 async fn ensure(client: &Client, resource: &'static Resource, wanted: Value, field: Option<&str>) -> Result<()> {
-    match client.create(resource, NAMESPACE, wanted.clone()).await {
-        Ok(_) => return Ok(()),
-        Err(error) if error.reason == Reason::AlreadyExists => {}
+    let current = match client.get(resource, NAMESPACE, NAME).await {
+        Ok(current) => current,
+        Err(error) if error.reason == Reason::NotFound => {
+            client.create(resource, NAMESPACE, wanted).await?;
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
-    }
+    };
     let Some(field) = field else { return Ok(()) };
-    let current = client.get(resource, NAMESPACE, NAME).await?;
     let mut body = current.value();
     if body[field] != wanted[field] {
         body[field] = wanted[field].clone();
