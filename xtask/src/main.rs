@@ -1,6 +1,9 @@
 //! skiff's automation: `cargo xtask …`.
 
 mod codegen;
+mod kubectl;
+mod process;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +17,10 @@ fn main() -> Result<()> {
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
         ["codegen", "columns", reference] => codegen::columns::generate(Path::new(reference), &repository()),
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
+        ["kubectl"] => kubectl::build(&repository()).map(drop),
+        ["test"] => test::run_all(&repository()),
         _ => bail!(
-            "unknown task {words:?}\nhint: cargo xtask codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
+            "unknown task {words:?}\nhint: cargo xtask test | kubectl | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
         ),
     }
 }
