@@ -111,7 +111,8 @@ pub fn answer(query: &Query, zone: &Zone, serial: u32, view: &dyn ClusterView) -
             Records::Alias(target) => {
                 answers.push(Record::from_rdata(name, TTL_SECONDS, RData::CNAME(CNAME(target.clone()))));
                 if query.query_type() == RecordType::CNAME {
-                    let reply = Reply { code: ResponseCode::NoError, answers, authorities: vec![], additionals: vec![] };
+                    let reply =
+                        Reply { code: ResponseCode::NoError, answers, authorities: vec![], additionals: vec![] };
                     return Answer::Here(reply);
                 }
                 name = target;
@@ -235,7 +236,8 @@ fn of_type(kind: RecordType, name: &Name, found: &[Found]) -> Records {
                 found.iter().flat_map(|f| f.ports.iter().map(move |port| (&f.target, *port))).collect();
             // CoreDNS shares 100 among the records.
             let weight = u16::try_from(100 / pairs.len().max(1)).unwrap_or(0).max(1);
-            let srv = |(target, port): (&Name, u16)| record(name, RData::SRV(SRV::new(0, weight, port, target.clone())));
+            let srv =
+                |(target, port): (&Name, u16)| record(name, RData::SRV(SRV::new(0, weight, port, target.clone())));
             let targets: BTreeSet<(&Name, Ipv4Addr)> =
                 found.iter().filter(|f| !f.ports.is_empty()).map(|f| (&f.target, f.address)).collect();
             let additionals = targets.into_iter().map(|(target, address)| record(target, RData::A(A(address))));
@@ -263,7 +265,10 @@ fn name_of(service: &Service) -> (&str, &str) {
 
 /// `None`: the Service has no such port.
 fn cluster_addresses(service: &Service, part: &Part, zone: &Zone) -> Option<Vec<Found>> {
-    let ports: Vec<u16> = service.spec.iter().flat_map(|s| s.ports.iter().flatten())
+    let ports: Vec<u16> = service
+        .spec
+        .iter()
+        .flat_map(|s| s.ports.iter().flatten())
         .filter(|port| port_matches(part, port.name.as_deref(), port.protocol.as_deref()))
         .filter_map(|port| u16::try_from(port.port).ok())
         .collect();
@@ -293,7 +298,10 @@ fn endpoints(service: &Service, part: &Part, zone: &Zone, view: &dyn ClusterView
     let mut found = Vec::new();
     let mut exists = false;
     for slice in view.endpoint_slices(namespace, name) {
-        let ports: Vec<u16> = slice.ports.iter().flatten()
+        let ports: Vec<u16> = slice
+            .ports
+            .iter()
+            .flatten()
             .filter(|port| port_matches(part, port.name.as_deref(), port.protocol.as_deref()))
             .filter_map(|port| u16::try_from(port.port?).ok())
             .collect();
@@ -360,4 +368,4 @@ fn endpoint_names(slice: &EndpointSlice, address: Ipv4Addr, zone: &Zone, view: &
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,6 +75,8 @@ const STREAMS_MAX: usize = 256;
 const STREAM_IDLE: Duration = Duration::from_secs(10);
 /// The largest query that is read: longer ones than a question and its options need are refused as malformed.
 const QUERY_MAX: usize = 4096;
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a port for both protocols is looked for when any will do.
 const PORT_TRIES: usize = 16;
 
@@ -183,12 +185,9 @@ async fn serve_streams(listener: TcpListener, resolver: Arc<Resolver>, tasks: Su
     }
 }
 
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 async fn serve_stream(mut stream: TcpStream, resolver: &Resolver) -> io::Result<()> {
     loop {
-        let query = match timeout(STREAM_IDLE, read_query(&mut stream)).await {
+        let query = match timeout(STREAM_IDLE, read_message(&mut stream, QUERY_MAX)).await {
             Ok(Ok(query)) => query,
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Ok(Err(error)) => return Err(error),
@@ -205,14 +204,14 @@ async fn serve_stream(mut stream: TcpStream, resolver: &Resolver) -> io::Result<
     }
 }
 
-async fn read_query(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read_message(stream: &mut TcpStream, length_max: usize) -> io::Result<Vec<u8>> {
     let length = usize::from(stream.read_u16().await?);
-    if length > QUERY_MAX {
+    if length > length_max {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut query = vec![0; length];
-    stream.read_exact(&mut query).await?;
-    Ok(query)
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
 }
 
 #[cfg(test)]

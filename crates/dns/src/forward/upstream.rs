@@ -61,7 +61,8 @@ impl Upstreams {
             };
             let Ok(address) = address.parse::<IpAddr>() else { continue };
             let server = SocketAddr::new(address, PORT);
-            let loops = served.contains(&server) || (self == Self::Own && (address.is_loopback() || address.is_unspecified()));
+            let loops =
+                served.contains(&server) || (self == Self::Own && (address.is_loopback() || address.is_unspecified()));
             if !loops && !servers.contains(&server) {
                 servers.push(server);
             }
