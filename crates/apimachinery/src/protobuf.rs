@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
 use reader::Reader;
-pub use table::{Messages, TableError};
 use table::{Cardinality, Field, Kind, MessageId};
+pub use table::{Messages, TableError};
 
 /// What every body begins with.
 pub const MAGIC: &[u8] = b"k8s\0";
@@ -70,7 +70,13 @@ impl Messages {
         Ok(Value::Object(object))
     }
 
-    fn message(&self, id: MessageId, bytes: &[u8], into: &mut Map<String, Value>, depth: u32) -> Result<(), ProtobufError> {
+    fn message(
+        &self,
+        id: MessageId,
+        bytes: &[u8],
+        into: &mut Map<String, Value>,
+        depth: u32,
+    ) -> Result<(), ProtobufError> {
         if depth > DEPTH_MAX {
             return Err(ProtobufError::Malformed("messages nest too deep"));
         }
@@ -183,7 +189,11 @@ impl Messages {
                 let mut inner = Reader(reader.bytes()?);
                 let mut list = Vec::new();
                 while let Some((number, wire)) = inner.key()? {
-                    if number == 1 { list.push(self.value(element, &mut inner, depth + 1)?) } else { inner.skip(wire)? }
+                    if number == 1 {
+                        list.push(self.value(element, &mut inner, depth + 1)?)
+                    } else {
+                        inner.skip(wire)?
+                    }
                 }
                 Value::Array(list)
             }
@@ -223,7 +233,9 @@ fn omitted(field: &Field, value: &Value) -> bool {
         Value::Null => true,
         Value::Bool(flag) => !flag && field.omit_empty,
         Value::String(text) => text.is_empty() && field.omit_empty,
-        Value::Number(number) => number.as_f64() == Some(0.0) && field.omit_empty && matches!(field.kind, Kind::Integer | Kind::Double),
+        Value::Number(number) => {
+            number.as_f64() == Some(0.0) && field.omit_empty && matches!(field.kind, Kind::Integer | Kind::Double)
+        }
         Value::Object(object) => object.is_empty(),
         Value::Array(_) => false,
     }

@@ -91,7 +91,6 @@ pub(crate) async fn ensure(
         recorder.event(about.clone(), EventType::Warning, "Failed", text);
         let reason = match &error {
             ImageError::InvalidName { .. } => "InvalidImageName",
-            ImageError::RegistryUnavailable { .. } => "RegistryUnavailable",
             _ => "ErrImagePull",
         };
         return Err(failure(reason, error.to_string(), true));

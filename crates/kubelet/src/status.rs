@@ -249,6 +249,10 @@ fn conditions(
         ("ContainersReady", containers_ready, reason, message),
         ("PodScheduled", true, "", String::new()),
     ];
+    let own = list.each_ref().map(|(kind, ..)| *kind);
+    // Conditions of others, such as readiness gates and disruptions, are theirs.
+    let others = old["conditions"].as_array().into_iter().flatten();
+    let others = others.filter(|c| !own.iter().any(|kind| c["type"] == *kind)).cloned().collect::<Vec<_>>();
     list.into_iter()
         .map(|(kind, status, reason, message)| {
             let status = if status { "True" } else { "False" };
@@ -267,6 +271,7 @@ fn conditions(
             }
             condition
         })
+        .chain(others)
         .collect()
 }
 

@@ -318,6 +318,7 @@ impl Worker {
             }
             return;
         }
+        self.turn_pull_errors();
         let Some(spec) = self.pod().spec.clone() else { return };
         let plan = actions(&spec, &self.views, self.now());
         for step in plan.steps {
@@ -628,8 +629,10 @@ impl Worker {
         let Some(view) = self.views.get_mut(name) else { return };
         if failure.pull {
             view.pull_failures += 1;
-            let shown = now.checked_add(PULL_ERROR_SHOWN).ok();
-            view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at: shown };
+            view.pull_error_until = now.checked_add(PULL_ERROR_SHOWN).ok();
+            let seconds = SignedDuration::from_secs(backoff_seconds(view.pull_failures));
+            let retry_at = now.checked_add(seconds).ok();
+            view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at };
             return;
         }
         if let Some(id) = failure.id {
@@ -699,8 +702,10 @@ impl Worker {
             wake = Some(wake.map_or(at, |w| w.min(at)));
         };
         if self.life == Life::Running {
-            self.turn_pull_errors(now);
             for view in self.views.values() {
+                if let Some(at) = view.pull_error_until {
+                    consider(at);
+                }
                 if let Doing::Waiting { retry_at: Some(at), .. } = &view.doing {
                     consider(*at);
                 }
@@ -717,23 +722,23 @@ impl Worker {
     }
 
     /// A failed pull is shown as such for a moment; then the status says that the kubelet waits for the next try.
-    fn turn_pull_errors(&mut self, now: Timestamp) {
-        let names: Vec<String> = self.views.keys().cloned().collect();
-        for name in names {
+    fn turn_pull_errors(&mut self) {
+        let now = self.now();
+        let due: Vec<String> = self
+            .views
+            .iter()
+            .filter(|(_, view)| view.pull_error_until.is_some_and(|at| at <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
             let about = self.hands.about_container(&name);
             let image = self.container(&name).and_then(|c| c.image).unwrap_or_default();
             let Some(view) = self.views.get_mut(&name) else { continue };
-            let Doing::Waiting { reason, message, retry_at: Some(at) } = &view.doing else { continue };
-            let error = matches!(reason.as_str(), "ErrImagePull" | "RegistryUnavailable");
-            // The last moment before the retry would run is when the back-off proper begins.
-            if !error || at.duration_since(now) > PULL_ERROR_SHOWN - SignedDuration::from_millis(2500) {
-                continue;
-            }
-            let seconds = backoff_seconds(view.pull_failures);
-            let until = now.checked_add(SignedDuration::from_secs(seconds)).ok();
+            view.pull_error_until = None;
+            let Doing::Waiting { reason, message, .. } = &mut view.doing else { continue };
             let text = format!("Back-off pulling image {image:?}");
-            let message = format!("{text}: {reason}: {message}");
-            view.doing = Doing::Waiting { reason: "ImagePullBackOff".to_owned(), message, retry_at: until };
+            *message = format!("{text}: {reason}: {message}");
+            "ImagePullBackOff".clone_into(reason);
             self.hands.recorder().event(about.clone(), EventType::Normal, "BackOff", text);
             self.hands.recorder().event(about, EventType::Warning, "Failed", "Error: ImagePullBackOff");
         }
@@ -751,8 +756,16 @@ impl Worker {
             return;
         }
         let (namespace, name) = (names::namespace(self.pod()).to_owned(), names::name(self.pod()).to_owned());
-        let patch = json!({"metadata": {"uid": names::uid(self.pod())}, "status": comparable});
-        match self.hands.shared.client.patch_status(PODS, &namespace, &name, PatchKind::Strategic, patch).await {
+        // Lists are replaced whole; what the kubelet no longer says is taken out.
+        let mut whole = comparable.clone();
+        let shown = self.object.value();
+        for key in ["reason", "message", "podIP", "podIPs"] {
+            if whole.get(key).is_none() && !shown["status"][key].is_null() {
+                whole[key] = Value::Null;
+            }
+        }
+        let patch = json!({"metadata": {"uid": names::uid(self.pod())}, "status": whole});
+        match self.hands.shared.client.patch_status(PODS, &namespace, &name, PatchKind::Merge, patch).await {
             Ok(object) => {
                 self.written = comparable;
                 if let Ok(pod) = object.typed::<Pod>() {

@@ -75,7 +75,8 @@ impl Cluster {
     /// The cluster in `directory`.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
         let profile = directory.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-        Self::load(&profile, directory.to_owned())?.with_context(|| format!("there is no cluster in {}", directory.display()))
+        Self::load(&profile, directory.to_owned())?
+            .with_context(|| format!("there is no cluster in {}", directory.display()))
     }
 
     fn load(profile: &str, directory: PathBuf) -> Result<Option<Self>> {
@@ -85,8 +86,9 @@ impl Cluster {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
         };
-        let settings: Settings = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged; delete the cluster with `skiff delete -p {profile}`", path.display()))?;
+        let settings: Settings = serde_json::from_str(&text).with_context(|| {
+            format!("{} is damaged; delete the cluster with `skiff delete -p {profile}`", path.display())
+        })?;
         if settings.format > FORMAT {
             bail!(
                 "{} was written by a newer skiff (format {}, this one knows {FORMAT}); use that version",

@@ -52,9 +52,15 @@ pub(crate) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotRoot => f.write_str("this needs root: nodes are made of namespaces, links and mounts; try again with sudo"),
-            Self::NotThere(profile) => write!(f, "there is no cluster {profile:?}; start one with `skiff start -p {profile}`"),
-            Self::NotRunning(profile) => write!(f, "cluster {profile:?} does not run; start it with `skiff start -p {profile}`"),
+            Self::NotRoot => {
+                f.write_str("this needs root: nodes are made of namespaces, links and mounts; try again with sudo")
+            }
+            Self::NotThere(profile) => {
+                write!(f, "there is no cluster {profile:?}; start one with `skiff start -p {profile}`")
+            }
+            Self::NotRunning(profile) => {
+                write!(f, "cluster {profile:?} does not run; start it with `skiff start -p {profile}`")
+            }
         }
     }
 }
@@ -89,4 +95,3 @@ fn node_error(error: NodeError) -> anyhow::Error {
         None => anyhow::anyhow!("{error}"),
     }
 }
-

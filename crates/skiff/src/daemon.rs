@@ -50,11 +50,8 @@ async fn serve(directory: &Path) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     let cluster = Cluster::open(directory)?;
     let pki = Pki::load(&cluster.pki_directory())?;
-    let world = World {
-        clock: Arc::new(SystemClock),
-        random: Arc::new(Random::from_system()),
-        supervisor: Supervisor::new(),
-    };
+    let world =
+        World { clock: Arc::new(SystemClock), random: Arc::new(Random::from_system()), supervisor: Supervisor::new() };
     let init = Arc::new(InitClient::from_environment().await.context("failed to reach node init")?);
     let plane = control_plane::start(&world, &cluster, &pki, &init).await?;
     node::start(&world, &cluster, &plane, init).await?;

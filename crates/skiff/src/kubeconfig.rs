@@ -16,7 +16,8 @@ pub(crate) fn path() -> Result<PathBuf> {
     {
         return Ok(first);
     }
-    let home = std::env::var_os("HOME").context("neither KUBECONFIG nor HOME is set, so there is no place for a kubeconfig")?;
+    let home = std::env::var_os("HOME")
+        .context("neither KUBECONFIG nor HOME is set, so there is no place for a kubeconfig")?;
     Ok(PathBuf::from(home).join(".kube/config"))
 }
 
@@ -42,7 +43,13 @@ fn save(path: &PathBuf, value: &Value) -> Result<()> {
     }
     // Written aside and renamed: a crash leaves the old file or the new one.
     let aside = path.with_extension("skiff-new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside).with_context(failed)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)
+        .with_context(failed)?;
     std::io::Write::write_all(&mut file, apimachinery::yaml::to_yaml(value).as_bytes()).with_context(failed)?;
     std::fs::rename(&aside, path).with_context(failed)
 }

@@ -26,7 +26,9 @@ pub(super) enum Kind {
     Boolean,
     Double,
     Bytes,
-    Time { micros: bool },
+    Time {
+        micros: bool,
+    },
     Duration,
     RawJson,
     Quantity,

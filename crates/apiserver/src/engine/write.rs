@@ -42,6 +42,9 @@ impl Engine {
         strategy.default(&mut value);
         strategy.prepare_for_create(&mut value, &self.write_context(context, target, now));
         metadata::tidy(&mut value);
+        if resource.is(api::resources::SERVICES) {
+            registry::services::default_ip_families(&mut value, &["IPv4"]);
+        }
         let mut faults = registry::metadata::validate(&value["metadata"], resource.namespaced(), &|name, prefix| {
             strategy.validate_name(name, prefix)
         });

@@ -41,7 +41,11 @@ pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
             ImageCommand::Ls => {
                 for image in store.list().await? {
                     for name in image.repo_tags.iter().chain(image.repo_tags.is_empty().then_some(&image.id)) {
-                        printer::line(format!("{name}\t{:.12}\t{}", image.id.trim_start_matches("sha256:"), image.size_bytes));
+                        printer::line(format!(
+                            "{name}\t{:.12}\t{}",
+                            image.id.trim_start_matches("sha256:"),
+                            image.size_bytes
+                        ));
                     }
                 }
             }

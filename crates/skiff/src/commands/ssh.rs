@@ -12,7 +12,8 @@ pub(crate) fn run(profile: &str, args: &SshArgs) -> Result<ExitCode> {
     let cluster = existing(profile)?;
     let node = running_node(&cluster)?;
     let argv = if args.command.is_empty() { vec!["/bin/sh".to_owned()] } else { args.command.clone() };
-    let mut environment = vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "HOME=/root".to_owned()];
+    let mut environment =
+        vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), "HOME=/root".to_owned()];
     for name in ["TERM", "LANG"] {
         if let Ok(value) = std::env::var(name) {
             environment.push(format!("{name}={value}"));

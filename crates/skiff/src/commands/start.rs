@@ -47,7 +47,13 @@ fn pki(cluster: &Cluster) -> Result<Pki> {
     if Pki::exists(&directory) {
         return Pki::load(&directory);
     }
-    let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+    let names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
     let addresses: Vec<IpAddr> = vec![
         IpAddr::from([127, 0, 0, 1]),
         cluster.node_address().into(),

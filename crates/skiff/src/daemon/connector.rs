@@ -73,9 +73,9 @@ impl Follower {
 #[async_trait]
 impl NodeConnector for LocalConnector {
     async fn logs(&self, target: &ContainerTarget, options: LogOptions) -> Result<LogBytes, ApiError> {
-        let since_seconds = options.since_seconds.and_then(|seconds| {
-            self.clock.now().checked_sub(jiff::SignedDuration::from_secs(seconds)).ok()
-        });
+        let since_seconds = options
+            .since_seconds
+            .and_then(|seconds| self.clock.now().checked_sub(jiff::SignedDuration::from_secs(seconds)).ok());
         let query = LogQuery {
             since: options.since_time.or(since_seconds),
             tail_lines: options.tail_lines,

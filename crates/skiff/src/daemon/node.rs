@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use apimachinery::UserInfo;
 use async_trait::async_trait;
 use container_runtime::{
-    ContainerRuntime, ImageStore, ImageStoreConfig, InitClient, Registries, RuntimeOptions, SocketKind, Sockets, TcpDial,
+    ContainerRuntime, ImageStore, ImageStoreConfig, InitClient, Registries, RuntimeOptions, SocketKind, Sockets,
+    TcpDial,
 };
 use cri::{RuntimeConfig, RuntimeService};
 use kubelet::{Kubelet, KubeletConfig, TcpProbeDialer};

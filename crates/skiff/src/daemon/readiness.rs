@@ -20,10 +20,8 @@ use crate::pki::Pki;
 
 /// Returns when the node is Ready. The listener exists before the daemon does, so a connection waits and is not refused.
 pub(crate) async fn await_ready(cluster: &Cluster, pki: &Pki) -> Result<()> {
-    let path = format!(
-        "/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{}&timeoutSeconds=600",
-        cluster.node_name()
-    );
+    let path =
+        format!("/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{}&timeoutSeconds=600", cluster.node_name());
     let stream = connect(cluster, pki).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
@@ -59,9 +57,9 @@ pub(crate) async fn await_ready(cluster: &Cluster, pki: &Pki) -> Result<()> {
 fn is_ready(event: &Value) -> bool {
     let conditions = event["object"]["status"]["conditions"].as_array();
     let ready = conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
-    let tainted = event["object"]["spec"]["taints"].as_array().is_some_and(|taints| {
-        taints.iter().any(|t| t["key"] == "node.kubernetes.io/not-ready")
-    });
+    let tainted = event["object"]["spec"]["taints"]
+        .as_array()
+        .is_some_and(|taints| taints.iter().any(|t| t["key"] == "node.kubernetes.io/not-ready"));
     ready && !tainted
 }
 
@@ -73,12 +71,16 @@ async fn connect(cluster: &Cluster, pki: &Pki) -> Result<tokio_rustls::client::T
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pki.admin.certificate.as_bytes())
         .collect::<Result<_, _>>()
         .context("the administrator's certificate is malformed")?;
-    let key = PrivateKeyDer::from_pem_slice(pki.admin.key.as_bytes()).context("the administrator's key is malformed")?;
+    let key =
+        PrivateKeyDer::from_pem_slice(pki.admin.key.as_bytes()).context("the administrator's key is malformed")?;
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)?;
     let stream = TcpStream::connect(cluster.api_address()).await.context("failed to reach the API server")?;
     let name = ServerName::try_from("localhost")?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.context("the TLS handshake with the API server failed")
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .context("the TLS handshake with the API server failed")
 }
