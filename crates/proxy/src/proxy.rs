@@ -1,12 +1,29 @@
 //! The proxy as a whole: informers wake one task, which plans and applies.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use client::Informers;
+use std::time::Duration;
+
+use api::resources::{ENDPOINTSLICES, NODES, PODS, SERVICES};
+use apimachinery::Object;
+use client::{Change, Informer, Informers};
 use cni::Cidr;
-use component_base::{Random, Supervisor};
-use tokio::sync::watch;
+use component_base::{Backoff, Random, Supervisor};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Notify, watch};
+
+use crate::kernel::{ApplyError, Kernel};
+use crate::plan::{NodeFacts, Objects, has_host_port, plan};
+use crate::relay::Relays;
+use crate::ruleset::Ruleset;
+
+/// First wait after the kernel has refused even a full replacement.
+const RETRY_INITIAL: Duration = Duration::from_millis(500);
+/// Longest wait between such tries.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+const RETRY_JITTER: f64 = 0.1;
+/// The label that says in which zone a node is.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// What a proxy is told, and what it works with.
 #[derive(Debug, Clone)]
@@ -58,15 +75,33 @@ impl Proxy {
     }
 }
 
-/// Starts a proxy in the network namespace of the calling process, which needs `CAP_NET_ADMIN`.
+/// Starts a proxy in the network namespace of the calling process, which needs `CAP_NET_ADMIN`. Call it inside a tokio
+/// runtime.
 ///
 /// # Errors
 /// The configuration is wrong; nothing was started.
 pub fn start(config: ProxyConfig) -> Result<Proxy, StartError> {
-    let _node_ip: Ipv4Addr = config.node_ip.parse().map_err(|_| StartError::NodeIp(config.node_ip.clone()))?;
-    let _pods = range("pod range", &config.pod_cidr)?;
-    let _services = range("service range", &config.service_cidr)?;
-    let (_sender, applied) = watch::channel(0);
+    let node = NodeFacts {
+        node_name: config.node_name.clone(),
+        node_ip: config.node_ip.parse().map_err(|_| StartError::NodeIp(config.node_ip.clone()))?,
+        pod_cidr: range("pod range", &config.pod_cidr)?,
+        service_cidr: range("service range", &config.service_cidr)?,
+        zone: String::new(),
+    };
+    let (sender, applied) = watch::channel(0);
+    let informers = &config.informers;
+    let task = ProxyTask {
+        services: informers.of(SERVICES),
+        slices: informers.of(ENDPOINTSLICES),
+        pods: informers.selected(PODS, &format!("spec.nodeName={}", node.node_name)),
+        nodes: informers.selected(NODES, &format!("metadata.name={}", node.node_name)),
+        node,
+        random: config.random,
+        supervisor: config.supervisor.clone(),
+        changed: Arc::default(),
+        applied: sender,
+    };
+    config.supervisor.spawn_until_shutdown("proxy", task.run());
     Ok(Proxy { applied })
 }
 
@@ -74,4 +109,109 @@ fn range(what: &'static str, text: &str) -> Result<Cidr, StartError> {
     let invalid = || StartError::Range { what, text: text.to_owned() };
     let range: Cidr = text.parse().map_err(|_| invalid())?;
     if range.network().is_ipv4() { Ok(range) } else { Err(invalid()) }
+}
+
+/// Owns the kernel's rules and the relays.
+struct ProxyTask {
+    services: Informer,
+    slices: Informer,
+    pods: Informer,
+    nodes: Informer,
+    node: NodeFacts,
+    random: Arc<Random>,
+    supervisor: Supervisor,
+    /// Told of every change that may matter; however many come while rules are applied, one look at the stores follows.
+    changed: Arc<Notify>,
+    applied: watch::Sender<u64>,
+}
+
+impl ProxyTask {
+    async fn run(mut self) {
+        for informer in [&self.services, &self.slices, &self.pods, &self.nodes] {
+            informer.synced().await;
+        }
+        self.listen();
+        let mut kernel = None;
+        let mut relays = Relays::new(self.supervisor.clone());
+        let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX, RETRY_JITTER);
+        loop {
+            self.node.zone = self.zone();
+            let ruleset = plan(&self.objects(), &self.node);
+            let wanted = ruleset.relays.clone();
+            let result;
+            (kernel, result) = self.apply(kernel.take(), ruleset).await;
+            match result {
+                Ok(()) => {
+                    backoff.reset();
+                    relays.set(&wanted).await;
+                    self.applied.send_modify(|count| *count += 1);
+                    self.changed.notified().await;
+                }
+                Err(error) => {
+                    out_of_date(&error);
+                    tokio::time::sleep(backoff.next(&self.random)).await;
+                }
+            }
+        }
+    }
+
+    /// Wakes the task on changes. Status of Pods and heartbeats of nodes change all the time and do not matter here.
+    fn listen(&self) {
+        fn is_told(informer: &Informer, changed: &Arc<Notify>, matters: fn(&Change) -> bool) {
+            let changed = changed.clone();
+            informer.on_change(move |change| {
+                if matters(change) {
+                    changed.notify_one();
+                }
+            });
+        }
+        is_told(&self.services, &self.changed, |_| true);
+        is_told(&self.slices, &self.changed, |_| true);
+        is_told(&self.pods, &self.changed, |change| {
+            change.object().typed::<Pod>().is_ok_and(|pod| has_host_port(&pod))
+        });
+        is_told(&self.nodes, &self.changed, |change| match change {
+            Change::Updated(before, after) => zone_of(before) != zone_of(after),
+            Change::Added(_) | Change::Deleted(_) => true,
+        });
+    }
+
+    fn zone(&self) -> String {
+        let node = self.nodes.store().get(&self.node.node_name);
+        node.and_then(|node| zone_of(&node).cloned()).unwrap_or_default()
+    }
+
+    fn objects(&self) -> Objects {
+        Objects { services: typed(&self.services), slices: typed(&self.slices), pods: typed(&self.pods) }
+    }
+
+    /// Applies on a thread that may block. The kernel's side is lost only if that panics; the next try opens another.
+    async fn apply(&self, kernel: Option<Kernel>, ruleset: Ruleset) -> (Option<Kernel>, Result<(), ApplyError>) {
+        let node = self.node.clone();
+        let work = move || match kernel.map_or_else(|| Kernel::open(node), Ok) {
+            Ok(mut kernel) => {
+                let result = kernel.apply(ruleset);
+                (Some(kernel), result)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        self.supervisor.blocking(work).await.unwrap_or((None, Err(ApplyError::Panicked)))
+    }
+}
+
+/// The logger prints the chain of causes.
+fn out_of_date(error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(error, "the rules of Services are out of date, will retry");
+}
+
+fn zone_of(node: &Object) -> Option<&String> {
+    node.meta().labels.get(ZONE)
+}
+
+fn typed<K: serde::de::DeserializeOwned + Send + Sync + 'static>(informer: &Informer) -> Vec<Arc<K>> {
+    let decode = |object: Arc<Object>| {
+        let decoded = object.typed::<K>();
+        decoded.inspect_err(|error| tracing::warn!(object = object.meta().key(), %error, "left out")).ok()
+    };
+    informer.store().list().into_iter().filter_map(decode).collect()
 }
