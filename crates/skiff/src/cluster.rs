@@ -166,6 +166,16 @@ impl Cluster {
         SocketAddr::new(IpAddr::V4(self.node_address()), 6443)
     }
 
+    /// The cluster DNS' address among the Services.
+    pub(crate) fn dns_address(&self) -> Ipv4Addr {
+        self.service_cidr().address(10)
+    }
+
+    /// Where the cluster DNS listens in the node.
+    pub(crate) fn dns_listener(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(self.node_address()), 53)
+    }
+
     /// The node's name.
     pub(crate) fn node_name(&self) -> &str {
         &self.profile

@@ -12,7 +12,9 @@ use container_runtime::{
     TcpDial,
 };
 use cri::{RuntimeConfig, RuntimeService};
+use dns::{DnsConfig, Forwarder, UpstreamForwarder, Upstreams};
 use kubelet::{Kubelet, KubeletConfig, TcpProbeDialer};
+use proxy::ProxyConfig;
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::World;
@@ -21,6 +23,9 @@ use super::connector::LocalConnector;
 use super::control_plane::ControlPlane;
 use crate::cluster::{Cluster, home, images_directory};
 use crate::host;
+
+/// The cluster's domain.
+const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Sockets of the host's network, which registries and resolvers are reached from.
 #[derive(Debug)]
@@ -45,6 +50,17 @@ impl Sockets for HostSockets {
     }
 }
 
+#[async_trait]
+impl dns::Sockets for HostSockets {
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        Sockets::connect(self, address).await
+    }
+
+    async fn datagram(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        Sockets::datagram(self, address).await
+    }
+}
+
 /// Mirrors and logins of registries, from `registries.yaml` in skiff's directory.
 fn registries() -> Result<Registries> {
     let path = home().join("registries.yaml");
@@ -56,8 +72,45 @@ fn registries() -> Result<Registries> {
     Registries::parse(&text, &|file| std::fs::read(file)).with_context(|| format!("{} can't be used", path.display()))
 }
 
+/// Starts the cluster's DNS on the node's address; other names are asked of the host's resolvers.
+fn start_dns(world: &World, cluster: &Cluster, plane: &ControlPlane, init: &Arc<InitClient>) -> Result<()> {
+    let listen = vec![cluster.dns_listener()];
+    let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = Upstreams::Host.servers(&resolv_conf, &listen);
+    let sockets = Arc::new(HostSockets { init: init.clone() });
+    let forwarder: Arc<dyn Forwarder> = Arc::new(UpstreamForwarder::new(servers, sockets, world.random.clone()));
+    dns::start(DnsConfig {
+        listen,
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
+        forwarder: Some(forwarder),
+        informers: plane.informers.clone(),
+        clock: world.clock.clone(),
+        supervisor: world.supervisor.clone(),
+    })
+    .context("failed to start the cluster's DNS")?;
+    Ok(())
+}
+
+/// Starts the service proxy; returns when its first rules are in the kernel.
+async fn start_proxy(world: &World, cluster: &Cluster, plane: &ControlPlane) -> Result<()> {
+    let proxy = proxy::start(ProxyConfig {
+        node_name: cluster.node_name().to_owned(),
+        node_ip: cluster.node_address().to_string(),
+        pod_cidr: cluster.pod_cidr().to_owned(),
+        service_cidr: cluster.service_cidr().to_string(),
+        informers: plane.informers.clone(),
+        random: world.random.clone(),
+        supervisor: world.supervisor.clone(),
+    })
+    .context("failed to start the service proxy")?;
+    proxy.ready().await;
+    Ok(())
+}
+
 /// Starts the node's parts and registers the node.
 pub(crate) async fn start(world: &World, cluster: &Cluster, plane: &ControlPlane, init: Arc<InitClient>) -> Result<()> {
+    start_dns(world, cluster, plane, &init)?;
+    start_proxy(world, cluster, plane).await?;
     let images = ImageStore::open(ImageStoreConfig {
         root: images_directory(&home()),
         registries: registries()?,
@@ -92,8 +145,8 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, plane: &ControlPlane
         facts: host::facts(cluster.node_name()),
         root_directory: cluster.node_directory().join("kubelet"),
         log_directory: cluster.node_directory().join("logs"),
-        cluster_dns: String::new(),
-        cluster_domain: "cluster.local".to_owned(),
+        cluster_dns: cluster.dns_address().to_string(),
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
         node_dns: host::resolver(),
     };
     let kubelet = Kubelet::start(
