@@ -27,7 +27,9 @@ pub enum ApplyError {
     #[error("failed to change the table of Services")]
     Table(#[source] NftError),
     /// The uplink.
-    #[error("no network link has the node's address {0}: add it to one, or start the proxy with an address of this node")]
+    #[error(
+        "no network link has the node's address {0}: add it to one, or start the proxy with an address of this node"
+    )]
     NoUplink(Ipv4Addr),
     /// Addresses of load balancers.
     #[error("failed to change the addresses of load balancers on link {link}")]
@@ -172,4 +174,3 @@ pub fn remove(node: &NodeFacts) -> Result<(), ApplyError> {
     }
     Ok(())
 }
-

@@ -10,7 +10,7 @@ use client::{Change, Informer, Informers};
 use cni::Cidr;
 use component_base::{Backoff, Random, Supervisor};
 use k8s_openapi::api::core::v1::Pod;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::kernel::{ApplyError, Kernel};
 use crate::plan::{NodeFacts, Objects, has_host_port, plan};
@@ -63,15 +63,27 @@ pub enum StartError {
 /// A running proxy. Dropping the handle lets it run on.
 #[derive(Debug, Clone)]
 pub struct Proxy {
+    told: watch::Receiver<u64>,
     applied: watch::Receiver<u64>,
 }
 
 impl Proxy {
     /// Returns when the kernel has had a first complete set of rules.
     pub async fn ready(&self) {
+        self.reached(1).await;
+    }
+
+    /// Returns when all that the informers have told up to now is in force, on `127.0.0.1` too: the barrier for whoever
+    /// stops an endpoint and wants nobody to be sent there any more.
+    pub async fn settled(&self) {
+        let told = *self.told.borrow();
+        self.reached(told).await;
+    }
+
+    async fn reached(&self, count: u64) {
         let mut applied = self.applied.clone();
         // The sender lives in the proxy's task; if that has ended there is nothing to wait for.
-        let _ = applied.wait_for(|count| *count > 0).await;
+        let _ = applied.wait_for(|applied| *applied >= count).await;
     }
 }
 
@@ -88,7 +100,9 @@ pub fn start(config: ProxyConfig) -> Result<Proxy, StartError> {
         service_cidr: range("service range", &config.service_cidr)?,
         zone: String::new(),
     };
-    let (sender, applied) = watch::channel(0);
+    // The first look at the stores counts as a change.
+    let (told_sender, told) = watch::channel(1);
+    let (applied_sender, applied) = watch::channel(0);
     let informers = &config.informers;
     let task = ProxyTask {
         services: informers.of(SERVICES),
@@ -98,11 +112,11 @@ pub fn start(config: ProxyConfig) -> Result<Proxy, StartError> {
         node,
         random: config.random,
         supervisor: config.supervisor.clone(),
-        changed: Arc::default(),
-        applied: sender,
+        told: Arc::new(told_sender),
+        applied: applied_sender,
     };
     config.supervisor.spawn_until_shutdown("proxy", task.run());
-    Ok(Proxy { applied })
+    Ok(Proxy { told, applied })
 }
 
 fn range(what: &'static str, text: &str) -> Result<Cidr, StartError> {
@@ -120,8 +134,9 @@ struct ProxyTask {
     node: NodeFacts,
     random: Arc<Random>,
     supervisor: Supervisor,
-    /// Told of every change that may matter; however many come while rules are applied, one look at the stores follows.
-    changed: Arc<Notify>,
+    /// Counts changes that may matter; however many come while rules are applied, one look at the stores follows.
+    told: Arc<watch::Sender<u64>>,
+    /// The count at the last look that is in force.
     applied: watch::Sender<u64>,
 }
 
@@ -134,7 +149,9 @@ impl ProxyTask {
         let mut kernel = None;
         let mut relays = Relays::new(self.supervisor.clone());
         let mut backoff = Backoff::new(RETRY_INITIAL, RETRY_MAX, RETRY_JITTER);
+        let mut told = self.told.subscribe();
         loop {
+            let count = *told.borrow_and_update();
             self.node.zone = self.zone();
             let ruleset = plan(&self.objects(), &self.node);
             let wanted = ruleset.relays.clone();
@@ -144,8 +161,9 @@ impl ProxyTask {
                 Ok(()) => {
                     backoff.reset();
                     relays.set(&wanted).await;
-                    self.applied.send_modify(|count| *count += 1);
-                    self.changed.notified().await;
+                    self.applied.send_replace(count);
+                    // The sender is this task's own.
+                    let _ = told.changed().await;
                 }
                 Err(error) => {
                     out_of_date(&error);
@@ -157,20 +175,18 @@ impl ProxyTask {
 
     /// Wakes the task on changes. Status of Pods and heartbeats of nodes change all the time and do not matter here.
     fn listen(&self) {
-        fn is_told(informer: &Informer, changed: &Arc<Notify>, matters: fn(&Change) -> bool) {
-            let changed = changed.clone();
+        let on = |informer: &Informer, matters: fn(&Change) -> bool| {
+            let told = self.told.clone();
             informer.on_change(move |change| {
                 if matters(change) {
-                    changed.notify_one();
+                    told.send_modify(|count| *count += 1);
                 }
             });
-        }
-        is_told(&self.services, &self.changed, |_| true);
-        is_told(&self.slices, &self.changed, |_| true);
-        is_told(&self.pods, &self.changed, |change| {
-            change.object().typed::<Pod>().is_ok_and(|pod| has_host_port(&pod))
-        });
-        is_told(&self.nodes, &self.changed, |change| match change {
+        };
+        on(&self.services, |_| true);
+        on(&self.slices, |_| true);
+        on(&self.pods, |change| change.object().typed::<Pod>().is_ok_and(|pod| has_host_port(&pod)));
+        on(&self.nodes, |change| match change {
             Change::Updated(before, after) => zone_of(before) != zone_of(after),
             Change::Added(_) | Change::Deleted(_) => true,
         });

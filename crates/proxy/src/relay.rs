@@ -98,4 +98,3 @@ async fn relay(mut client: TcpStream, target: Endpoint, _permit: OwnedSemaphoreP
     tokio::io::copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
 }
-

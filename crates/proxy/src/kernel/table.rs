@@ -118,8 +118,7 @@ fn skeleton(batch: &mut Batch, node: &NodeFacts) {
         data: Some(SetData::Verdict),
         ..Set::default()
     };
-    let set =
-        |name: &str, key_kind, key_fields| Set { name: name.to_owned(), key_kind, key_fields, ..Set::default() };
+    let set = |name: &str, key_kind, key_fields| Set { name: name.to_owned(), key_kind, key_fields, ..Set::default() };
     batch.add_set(TABLE, &verdicts(SERVICES, kind::IPV4_PROTOCOL_PORT, vec![4, 1, 2]));
     batch.add_set(TABLE, &verdicts(NODE_PORTS, kind::PROTOCOL_PORT, vec![1, 2]));
     batch.add_set(TABLE, &set(CLUSTER_IPS, kind::IPV4, vec![4]));
@@ -376,12 +375,7 @@ fn endpoint_rules(batch: &mut Batch, name: &str, endpoints: &[Endpoint], affinit
             };
             batch.add_set(TABLE, &clients);
         }
-        let live = Set {
-            name: sets.live.clone(),
-            key_kind: kind::IPV4_PORT,
-            key_fields: vec![4, 2],
-            ..Set::default()
-        };
+        let live = Set { name: sets.live.clone(), key_kind: kind::IPV4_PORT, key_fields: vec![4, 2], ..Set::default() };
         batch.add_set(TABLE, &live);
         let elements: Vec<_> = endpoints.iter().map(|to| Element::key(endpoint_data(to))).collect();
         batch.add_elements(TABLE, &sets.live, &elements);

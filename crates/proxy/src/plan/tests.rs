@@ -316,9 +316,8 @@ fn differences_are_as_small_as_the_change() {
     let web = service(json!({
         "type": "NodePort", "clusterIP": "10.96.0.10", "ports": [{"port": 80, "nodePort": 30080}],
     }));
-    let with = |endpoints: &[(&str, &str)]| {
-        plan(&objects(std::slice::from_ref(&web), &[slice(endpoints)], &[]), &node())
-    };
+    let with =
+        |endpoints: &[(&str, &str)]| plan(&objects(std::slice::from_ref(&web), &[slice(endpoints)], &[]), &node());
     let (one, two) = (with(&[("10.244.0.5", "ready")]), with(&[("10.244.0.5", "ready"), ("10.244.0.6", "ready")]));
     assert!(diff(&one, &one).keep_table());
 

@@ -21,23 +21,31 @@ pub(crate) struct ApiServer {
     objects: Mutex<BTreeMap<(String, String), Arc<Object>>>,
     events: broadcast::Sender<(String, WatchEvent)>,
     revision: Mutex<u64>,
+    /// The last revision of each resource.
+    newest: Mutex<BTreeMap<String, u64>>,
 }
 
 impl ApiServer {
     pub(crate) fn new() -> Arc<Self> {
         let events = broadcast::Sender::new(EVENTS_MAX);
-        Arc::new(Self { objects: Mutex::default(), events, revision: Mutex::new(1) })
+        Arc::new(Self { objects: Mutex::default(), events, revision: Mutex::new(1), newest: Mutex::default() })
     }
 
-    fn next_revision(&self) -> u64 {
+    fn next_revision(&self, resource: &str) -> u64 {
         let mut revision = self.revision.lock();
         *revision += 1;
+        self.newest.lock().insert(resource.to_owned(), *revision);
         *revision
+    }
+
+    /// The revision of the last write to a resource.
+    pub(crate) fn newest(&self, resource: &str) -> Option<u64> {
+        self.newest.lock().get(resource).copied()
     }
 
     /// Creates or replaces an object.
     pub(crate) fn put(&self, resource: &str, mut value: Value) {
-        value["metadata"]["resourceVersion"] = json!(self.next_revision().to_string());
+        value["metadata"]["resourceVersion"] = json!(self.next_revision(resource).to_string());
         let object = Arc::new(Object::from_value(&value).expect("fixture"));
         let key = (resource.to_owned(), object.meta().key());
         let before = self.objects.lock().insert(key, object.clone());
@@ -48,8 +56,10 @@ impl ApiServer {
 
     /// Removes an object.
     pub(crate) fn delete(&self, resource: &str, key: &str) {
-        self.next_revision();
         let object = self.objects.lock().remove(&(resource.to_owned(), key.to_owned())).expect("it is there");
+        let mut last = object.value();
+        last["metadata"]["resourceVersion"] = json!(self.next_revision(resource).to_string());
+        let object = Arc::new(Object::from_value(&last).expect("fixture"));
         let _ = self.events.send((resource.to_owned(), WatchEvent::Deleted(object)));
     }
 }
@@ -97,13 +107,7 @@ impl Transport for ApiServer {
         unreachable!("the proxy writes nothing")
     }
 
-    async fn patch(
-        &self,
-        _: Target<'_>,
-        _: PatchKind,
-        _: Value,
-        _: &WriteOptions,
-    ) -> Result<Arc<Object>, ApiError> {
+    async fn patch(&self, _: Target<'_>, _: PatchKind, _: Value, _: &WriteOptions) -> Result<Arc<Object>, ApiError> {
         unreachable!("the proxy writes nothing")
     }
 

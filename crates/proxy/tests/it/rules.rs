@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cni::nftables::NftSocket;
+use cni::nftables::{Batch, Chain, Family, NftSocket};
 use cni::rtnetlink::RouteSocket;
 use proxy::{Kernel, Objects, Ruleset, plan};
 use serde_json::{Value, json};
 
-use crate::world::{HOST_IP, NODE_IP, POD_PORT, PATIENCE, World, inside};
+use crate::world::{HOST_IP, NODE_IP, PATIENCE, POD_PORT, World, inside};
 
 const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const BALANCER_IP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 200);
@@ -54,9 +54,12 @@ fn rules(services: &[Value], slices: &[Value]) -> Ruleset {
     plan(&Objects { services: all(services), slices: all(slices), pods: vec![] }, &World::facts())
 }
 
+fn chains() -> Vec<Chain> {
+    NftSocket::open().expect("socket").chains().expect("chains")
+}
+
 fn our_tables() -> BTreeSet<String> {
-    let chains = NftSocket::open().expect("socket").chains().expect("chains");
-    chains.into_iter().map(|chain| chain.table).collect()
+    chains().into_iter().map(|chain| chain.table).collect()
 }
 
 #[test]
@@ -169,7 +172,8 @@ fn local_policy_drops_what_comes_from_outside_only() {
     let local = service(&json!({"externalTrafficPolicy": "Local"}));
     kernel.apply(rules(&[local], &[slice(&[Ipv4Addr::new(10, 244, 1, 5)])])).expect("apply");
     let outside = inside(&world.host, || {
-        TcpStream::connect_timeout(&(NODE_IP, NODE_PORT).into(), Duration::from_millis(100)).expect_err("no endpoint here")
+        TcpStream::connect_timeout(&(NODE_IP, NODE_PORT).into(), Duration::from_millis(100))
+            .expect_err("no endpoint here")
     });
     assert_eq!(outside.kind(), ErrorKind::TimedOut, "others serve it, so it is not refused");
 }
@@ -233,4 +237,50 @@ fn a_foreign_change_is_repaired_and_removal_leaves_nothing() {
     proxy::remove(&World::facts()).expect("twice is fine");
     assert_eq!(our_tables(), BTreeSet::new());
     assert!(world.is_refused(&world.host, (NODE_IP, NODE_PORT)));
+}
+
+#[test]
+fn changes_are_incremental() {
+    let _world = World::new(0);
+    let mut kernel = Kernel::open(World::facts()).expect("open");
+    kernel.apply(rules(&[], &[])).expect("apply");
+    let empty = chains().len();
+    // A replacement of the table would take this away.
+    let mut batch = Batch::new(Family::Inet);
+    batch.add_chain("skiff-proxy", "witness");
+    NftSocket::open().expect("socket").commit(batch).expect("commit");
+    let ip = |last: u8| Ipv4Addr::new(10, 244, last % 2, last);
+    let balanced = |ranges: Value, more: Value| {
+        let mut service = service(&more);
+        service["spec"]["type"] = json!("LoadBalancer");
+        service["spec"]["loadBalancerSourceRanges"] = ranges;
+        service["status"] = json!({"loadBalancer": {"ingress": [{"ip": BALANCER_IP}]}});
+        service
+    };
+    let sticky = |seconds: u32| json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}}});
+    let states: Vec<(&str, Vec<Value>, Vec<Ipv4Addr>)> = vec![
+        ("no endpoint", vec![service(&json!({}))], vec![]),
+        ("one endpoint", vec![service(&json!({}))], vec![ip(1)]),
+        ("more", vec![service(&json!({}))], (1..5).map(ip).collect()),
+        ("others", vec![service(&json!({}))], (3..7).map(ip).collect()),
+        ("affinity", vec![service(&sticky(60))], (3..7).map(ip).collect()),
+        ("affinity with one", vec![service(&sticky(60))], vec![ip(3)]),
+        ("a longer one", vec![service(&sticky(600))], vec![ip(3), ip(4)]),
+        ("a balancer", vec![balanced(json!([]), sticky(600))], vec![ip(3), ip(4)]),
+        ("with ranges", vec![balanced(json!(["10.0.0.0/8"]), json!({}))], vec![ip(3), ip(4)]),
+        ("others", vec![balanced(json!(["10.0.0.0/9", "10.128.0.0/9"]), json!({}))], vec![ip(3), ip(4)]),
+        ("local", vec![balanced(json!([]), json!({"externalTrafficPolicy": "Local"}))], vec![ip(3), ip(4)]),
+        ("all local", vec![service(&json!({"internalTrafficPolicy": "Local"}))], vec![ip(2)]),
+        ("none local", vec![service(&json!({"internalTrafficPolicy": "Local"}))], vec![ip(3)]),
+        ("another node port", vec![service(&json!({"ports": [{"port": 80, "nodePort": 30081}]}))], vec![ip(3)]),
+        ("another address", vec![service(&json!({"clusterIP": "10.96.0.11"}))], vec![ip(3)]),
+        ("nothing", vec![], vec![]),
+    ];
+    let all = states.iter().chain(states.iter().rev());
+    for (what, services, endpoints) in all {
+        kernel.apply(rules(services, &[slice(endpoints)])).expect("apply");
+        assert!(chains().iter().any(|chain| chain.name == "witness"), "{what}: the table was replaced");
+    }
+    kernel.apply(rules(&[], &[])).expect("apply");
+    assert_eq!(chains().len(), empty + 1, "no chain is left over");
 }
