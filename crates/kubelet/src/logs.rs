@@ -99,6 +99,20 @@ impl LogSource {
         Ok((!out.is_empty()).then(|| out.into()))
     }
 
+    /// Goes on with the file that took this one's place, if the runtime has rotated the log. True if it did.
+    pub fn follow_rotation(&mut self) -> Result<bool, LogError> {
+        use std::os::unix::fs::MetadataExt;
+        let failed = |source| LogError::Io { path: self.path.clone(), source };
+        let own = self.reader.get_ref().metadata().map_err(failed)?.ino();
+        let Ok(current) = std::fs::metadata(&self.path) else { return Ok(false) };
+        if current.ino() == own {
+            return Ok(false);
+        }
+        self.reader = BufReader::new(File::open(&self.path).map_err(failed)?);
+        self.partial.clear();
+        Ok(true)
+    }
+
     /// Whether the byte limit is reached.
     pub fn is_full(&self) -> bool {
         self.query.limit_bytes.is_some_and(|limit| self.sent >= limit)

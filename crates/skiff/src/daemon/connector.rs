@@ -1,5 +1,8 @@
 //! The API server's way to this process' own kubelet.
 
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use apimachinery::{ApiError, Reason};
@@ -8,11 +11,9 @@ use async_trait::async_trait;
 use component_base::Clock;
 use cri::{AttachOptions, DuplexStream, EventKind, ExecOptions, ExecSession, RuntimeError};
 use kubelet::{Kubelet, LogError, LogQuery, LogSource};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
 use tokio::sync::broadcast;
-
-/// How long a follower waits for more before it looks again: a container's writes wake nobody, so this is the one place
-/// where the node is asked and does not tell.
-const FOLLOW_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Reaches the kubelet by calls.
 #[derive(Debug)]
@@ -35,36 +36,64 @@ fn runtime_error(error: RuntimeError) -> ApiError {
     }
 }
 
+/// Wakes when something happens in a log's directory: the container wrote, or the log was rotated.
+struct LogWatch {
+    inotify: AsyncFd<OwnedFd>,
+}
+
+impl LogWatch {
+    fn new(log: &Path) -> io::Result<Self> {
+        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        inotify::add_watch(&fd, log.parent().unwrap_or(log), flags)?;
+        Ok(Self { inotify: AsyncFd::new(fd)? })
+    }
+
+    async fn changed(&self) -> io::Result<()> {
+        let mut guard = self.inotify.readable().await?;
+        // What exactly happened does not matter: the log is read to its end anyway.
+        let mut buffer = [0; 4096];
+        while rustix::io::read(self.inotify.get_ref(), &mut buffer).is_ok_and(|count| count > 0) {}
+        guard.clear_ready();
+        Ok(())
+    }
+}
+
 struct Follower {
     source: LogSource,
     events: broadcast::Receiver<cri::ContainerEvent>,
-    follow: bool,
+    /// None: what is there now, and then the end.
+    watch: Option<LogWatch>,
     ended: bool,
     id: cri::ContainerId,
 }
 
 impl Follower {
-    async fn next(mut self) -> Option<(Result<bytes::Bytes, std::io::Error>, Self)> {
+    async fn next(mut self) -> Option<(Result<bytes::Bytes, io::Error>, Self)> {
         loop {
-            match self.source.read_more() {
-                Ok(Some(bytes)) => return Some((Ok(bytes), self)),
-                Ok(None) if !self.follow || self.ended || self.source.is_full() => return None,
-                Ok(None) => {}
-                Err(error) => {
-                    self.follow = false;
-                    self.ended = true;
-                    return Some((Err(std::io::Error::other(error.to_string())), self));
-                }
-            }
-            tokio::select! {
-                event = self.events.recv() => match event {
-                    Ok(event) => {
-                        self.ended |= matches!(event.kind, EventKind::Stopped(ref id, _) if *id == self.id);
+            let read = match self.source.read_more() {
+                Ok(None) if self.watch.is_some() && self.source.follow_rotation().unwrap_or(false) => continue,
+                other => other,
+            };
+            match (read, &self.watch) {
+                (Ok(Some(bytes)), _) => return Some((Ok(bytes), self)),
+                (Ok(None), Some(watch)) if !self.ended && !self.source.is_full() => {
+                    tokio::select! {
+                        event = self.events.recv() => match event {
+                            Ok(event) => {
+                                self.ended |= matches!(event.kind, EventKind::Stopped(ref id, _) if *id == self.id);
+                            }
+                            Err(broadcast::error::RecvError::Lagged(_)) => {}
+                            Err(broadcast::error::RecvError::Closed) => self.ended = true,
+                        },
+                        changed = watch.changed() => self.ended |= changed.is_err(),
                     }
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => self.ended = true,
-                },
-                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                }
+                (Ok(None), _) => return None,
+                (Err(error), _) => {
+                    self.ended = true;
+                    return Some((Err(io::Error::other(error.to_string())), self));
+                }
             }
         }
     }
@@ -95,7 +124,11 @@ impl NodeConnector for LocalConnector {
             other => ApiError::internal(other),
         })?;
         let ended = status.state.is_exited();
-        let follower = Follower { source, events, follow: options.follow, ended, id: status.id };
+        let watch = match status.log_path.filter(|_| options.follow) {
+            Some(path) => Some(LogWatch::new(&path).map_err(ApiError::internal)?),
+            None => None,
+        };
+        let follower = Follower { source, events, watch, ended, id: status.id };
         Ok(Box::pin(futures_util::stream::unfold(follower, Follower::next)))
     }
 
