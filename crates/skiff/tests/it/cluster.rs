@@ -1,0 +1,300 @@
+//! A cluster of a test's own, which leaves nothing behind.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::image;
+
+/// How long a condition may take to come true on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a condition that no watch tells.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Clusters choose ports and networks that are free when they start, so two must not start at once.
+static STARTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+/// Tells this process' clusters apart.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The command, for messages.
+    command: String,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    fn new(command: String, output: Output) -> Self {
+        Self {
+            command,
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Standard output of a command that must have worked.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert!(self.code == 0, "{self}");
+        self.stdout
+    }
+
+    /// Standard error of a command that must have failed.
+    #[track_caller]
+    pub(crate) fn failed(self) -> String {
+        assert!(self.code != 0, "this should have failed: {self}");
+        self.stderr
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ended with {}\n{}{}", self.command, self.code, self.stdout, self.stderr)
+    }
+}
+
+/// A cluster with one node, a directory and a kubeconfig of its own.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) profile: String,
+    home: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a cluster with the tutorial's images loaded.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux tells a process about itself");
+        let root = status
+            .lines()
+            .any(|line| line.strip_prefix("Uid:").is_some_and(|ids| ids.split_whitespace().nth(1) == Some("0")));
+        assert!(root, "the end-to-end tests make nodes of namespaces and links, and need root: run them as root");
+        let kubectl = std::env::var_os("SKIFF_TEST_KUBECTL").expect(
+            "the end-to-end tests use upstream's kubectl, which SKIFF_TEST_KUBECTL names: run `cargo xtask test`",
+        );
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let profile = format!("it{}-{number:02}", std::process::id());
+        let home = std::env::temp_dir().join(format!("skiff-{profile}"));
+        fs::create_dir_all(&home).expect("the temporary directory takes another");
+        let cluster = Self { profile, home, kubectl: PathBuf::from(kubectl) };
+        cluster.start_again();
+        for (name, version) in [(image::V1, "1"), (image::V2, "2")] {
+            let archive = image::archive(Path::new(env!("CARGO_BIN_EXE_skiff-sample")), name, version);
+            cluster.skiff_reading(&cluster.profile, &["image", "load", "-"], &archive).ok();
+        }
+        cluster
+    }
+
+    /// `skiff start`, also for a cluster that is stopped. Returns what it printed.
+    #[track_caller]
+    pub(crate) fn start_again(&self) -> String {
+        let _only_one = STARTING.lock();
+        self.skiff(&["start"]).ok()
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("SKIFF_HOME", &self.home).env("KUBECONFIG", self.home.join("kubeconfig")).env("HOME", &self.home);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs skiff for this cluster.
+    #[track_caller]
+    pub(crate) fn skiff(&self, words: &[&str]) -> Ran {
+        self.skiff_reading(&self.profile, words, &[])
+    }
+
+    /// Runs skiff for another profile in this cluster's directory.
+    #[track_caller]
+    pub(crate) fn skiff_as(&self, profile: &str, words: &[&str]) -> Ran {
+        self.skiff_reading(profile, words, &[])
+    }
+
+    #[track_caller]
+    fn skiff_reading(&self, profile: &str, words: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_skiff")));
+        command.args(["--profile", profile]).args(words);
+        run(command, input)
+    }
+
+    /// Runs upstream's kubectl against this cluster.
+    #[track_caller]
+    pub(crate) fn kubectl(&self, words: &[&str]) -> Ran {
+        self.kubectl_reading(words, "")
+    }
+
+    /// The same, with standard input.
+    #[track_caller]
+    pub(crate) fn kubectl_reading(&self, words: &[&str], input: &str) -> Ran {
+        let mut command = self.command(&self.kubectl);
+        command.args(words);
+        run(command, input.as_bytes())
+    }
+
+    /// An object or list, as JSON.
+    #[track_caller]
+    pub(crate) fn get(&self, words: &[&str]) -> Value {
+        let words: Vec<&str> = [&["get", "-o", "json"], words].concat();
+        serde_json::from_str(&self.kubectl(&words).ok()).expect("kubectl prints JSON")
+    }
+
+    /// The Pods with a label that are not on their way out.
+    #[track_caller]
+    pub(crate) fn pods(&self, selector: &str) -> Vec<Value> {
+        let list = self.get(&["pods", "-l", selector]);
+        let pods = list["items"].as_array().expect("a list has items");
+        pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
+    }
+
+    /// Waits until `look` finds what it looks for.
+    #[track_caller]
+    pub(crate) fn eventually<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        for _ in 0..PATIENCE.as_millis() / GLANCE.as_millis() {
+            if let Some(found) = look() {
+                return found;
+            }
+            std::thread::sleep(GLANCE);
+        }
+        let state = self.kubectl(&["get", "all", "-o", "wide"]);
+        let events = self.kubectl(&["get", "events"]);
+        panic!("{what}: not within {} s\n{state}\n{events}", PATIENCE.as_secs())
+    }
+
+    /// Waits for a Deployment to be rolled out, and returns what kubectl says.
+    #[track_caller]
+    pub(crate) fn rollout_status(&self, deployment: &str) -> String {
+        self.kubectl(&["rollout", "status", deployment, "--timeout=60s"]).ok()
+    }
+
+    /// The processes that run from this cluster's directory, with their command lines.
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        let mark = self.profile.as_str();
+        fs::read_dir("/proc")
+            .expect("/proc is mounted")
+            .flatten()
+            .filter_map(|entry| {
+                let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+                let bytes = fs::read(entry.path().join("cmdline")).ok()?;
+                let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+                (line.contains(mark) && pid != std::process::id()).then_some((pid, line))
+            })
+            .collect()
+    }
+
+    /// The daemon's processes: one, or none while node init starts another.
+    pub(crate) fn daemons(&self) -> Vec<u32> {
+        self.processes()
+            .into_iter()
+            .filter(|(_, line)| line.contains(" daemon --directory "))
+            .map(|(pid, _)| pid)
+            .collect()
+    }
+
+    /// The daemon's process.
+    #[track_caller]
+    pub(crate) fn daemon(&self) -> u32 {
+        let daemons = self.daemons();
+        let [pid] = daemons.as_slice() else { panic!("one daemon should run, not {daemons:?}") };
+        *pid
+    }
+
+    /// The node's network interface on the host, the cgroups, and what else would outlive the node.
+    fn left_behind(&self) -> Vec<String> {
+        let mut left: Vec<String> =
+            self.processes().into_iter().map(|(pid, line)| format!("process {pid}: {line}")).collect();
+        let named = |directory: &str| fs::read_dir(directory).into_iter().flatten().flatten();
+        left.extend(
+            named("/sys/class/net")
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .filter(|link| *link == self.link())
+                .map(|link| format!("link {link}")),
+        );
+        // v2 has one tree, v1 one for each controller.
+        let trees = named("/sys/fs/cgroup").map(|entry| entry.path()).chain([PathBuf::from("/sys/fs/cgroup")]);
+        left.extend(
+            trees
+                .map(|tree| tree.join("skiff").join(&self.profile))
+                .filter(|group| group.exists())
+                .map(|group| format!("cgroup {}", group.display())),
+        );
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+        left.extend(mounts.lines().filter(|line| line.contains(&self.profile)).map(|line| format!("mount {line}")));
+        let mut nftables = cni::nftables::NftSocket::open().expect("root may read the packet filter");
+        let chains = nftables.chains().expect("root may read the packet filter");
+        let table = format!("skiff-{}", self.profile);
+        left.extend(chains.iter().filter(|chain| chain.table == table).map(|chain| format!("nftables {chain:?}")));
+        for directory in ["clusters", "images"] {
+            let path = self.home.join(directory);
+            left.extend(
+                fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path().display().to_string()),
+            );
+        }
+        left
+    }
+
+    /// The host's end of the link.
+    pub(crate) fn link(&self) -> String {
+        format!("sk-{}", self.profile)
+    }
+
+    /// Deletes the cluster and asserts that nothing of it is left.
+    #[track_caller]
+    fn end(&self) {
+        self.skiff(&["delete", "--purge"]).ok();
+        let left = self.left_behind();
+        assert!(left.is_empty(), "`skiff delete --purge` left behind:\n{}", left.join("\n"));
+        let kubeconfig = fs::read_to_string(self.home.join("kubeconfig")).expect("the kubeconfig stays");
+        assert!(!kubeconfig.contains(&self.profile), "the context should be gone:\n{kubeconfig}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The test has failed already; its cluster must go all the same.
+            let log = self.skiff(&["logs"]).stdout;
+            let last: Vec<&str> = log.lines().rev().take(40).collect();
+            eprint!("the cluster's log ended with\n{}\n", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            let ended = self.skiff(&["delete", "--purge"]);
+            if ended.code != 0 {
+                eprint!("{ended}\n");
+            }
+        } else {
+            self.end();
+        }
+        // Best effort: a directory that stays is not what the test is about.
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+fn run(mut command: Command, input: &[u8]) -> Ran {
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|w| w.to_string_lossy().into_owned())
+        .collect();
+    let words = words.join(" ");
+    if input.is_empty() {
+        let output = command.output().unwrap_or_else(|error| panic!("failed to run `{words}`: {error}"));
+        return Ran::new(words, output);
+    }
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("failed to run `{words}`: {error}"));
+    // A command that fails early closes its input; what it says about that is in its output.
+    let _ = child.stdin.take().expect("it is piped").write_all(input);
+    let output = child.wait_with_output().expect("the command was started");
+    Ran::new(words, output)
+}

@@ -1,0 +1,96 @@
+//! Everyday commands beyond the tutorial.
+
+use crate::cluster::Cluster;
+use crate::{image, rows, text};
+
+const MANIFEST: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: 'gcr.io/google-samples/kubernetes-bootcamp:v1', ports: [{containerPort: 8080}]}
+";
+
+#[test]
+fn run_wait_patch_delete() {
+    let cluster = Cluster::start();
+    let image = format!("--image={}", image::V1);
+    let refused = cluster.kubectl(&["run", "web", &image, "--replicas=2"]).failed();
+    assert_eq!(refused, "error: unknown flag: --replicas\nSee 'kubectl run --help' for usage.\n");
+
+    assert_eq!(cluster.kubectl(&["run", "web", &image, "--port=8080"]).ok(), "pod/web created\n");
+    let waited = cluster.kubectl(&["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]).ok();
+    assert_eq!(waited, "pod/web condition met\n");
+    let patched = cluster.kubectl(&["patch", "pod", "web", "-p", r#"{"metadata":{"labels":{"tier":"front"}}}"#]).ok();
+    assert_eq!(patched, "pod/web patched\n");
+    let pod = cluster.get(&["pod", "web"]);
+    assert_eq!(pod["metadata"]["labels"], serde_json::json!({"run": "web", "tier": "front"}));
+    let forbidden = cluster.kubectl(&["patch", "pod", "web", "-p", r#"{"spec":{"nodeName":"other"}}"#]).failed();
+    assert!(forbidden.contains("pod updates may not change fields other than"), "{forbidden}");
+    assert_eq!(cluster.kubectl(&["delete", "pod", "web"]).ok(), "pod \"web\" deleted from default namespace\n");
+    assert!(cluster.kubectl(&["get", "pod", "web"]).failed().contains("pods \"web\" not found"));
+}
+
+#[test]
+fn a_pod_that_ends_tells_how() {
+    let cluster = Cluster::start();
+    let image = format!("--image={}", image::V1);
+    for (name, words, phase, status, code) in
+        [("good", ["echo", "done"], "Succeeded", "Completed", 0), ("bad", ["exit", "3"], "Failed", "Error", 3)]
+    {
+        cluster.kubectl(&[&["run", name, &image, "--restart=Never", "--"], &words[..]].concat()).ok();
+        let condition = format!("--for=jsonpath={{.status.phase}}={phase}");
+        cluster.kubectl(&["wait", &condition, &format!("pod/{name}"), "--timeout=60s"]).ok();
+        let table = cluster.kubectl(&["get", "pod", name]).ok();
+        assert_eq!(rows(&table)[0][1..4], ["0/1", status, "0"], "{table}");
+        let pod = cluster.get(&["pod", name]);
+        assert_eq!(pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], code, "{pod}");
+    }
+    assert_eq!(cluster.kubectl(&["logs", "good"]).ok(), "done\n");
+}
+
+#[test]
+fn apply_creates_changes_and_deletes() {
+    let cluster = Cluster::start();
+    let apply = |manifest: &str| cluster.kubectl_reading(&["apply", "-f", "-"], manifest);
+    assert_eq!(apply(MANIFEST).ok(), "deployment.apps/web created\n");
+    assert_eq!(apply(MANIFEST).ok(), "deployment.apps/web unchanged\n");
+    cluster.rollout_status("deployment/web");
+    assert_eq!(apply(&MANIFEST.replace("replicas: 2", "replicas: 1")).ok(), "deployment.apps/web configured\n");
+    cluster.kubectl(&["wait", "--for=jsonpath={.status.replicas}=1", "deployment/web", "--timeout=60s"]).ok();
+    let unknown = apply(&MANIFEST.replace("replicas: 2", "replicsa: 2")).failed();
+    assert!(unknown.contains("unknown field \"spec.replicsa\""), "{unknown}");
+    let wrong = apply(&MANIFEST.replace("labels: {app: web}", "labels: {app: other}")).failed();
+    assert!(wrong.contains("`selector` does not match template `labels`"), "{wrong}");
+
+    let gone = cluster.kubectl_reading(&["delete", "-f", "-"], MANIFEST).ok();
+    assert_eq!(gone, "deployment.apps \"web\" deleted from default namespace\n");
+    cluster.kubectl(&["wait", "--for=delete", "pod", "-l", "app=web", "--timeout=60s"]);
+    cluster.eventually("the garbage collector leaves nothing", || {
+        let all = cluster.get(&["pods,replicasets", "-l", "app=web"]);
+        all["items"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+}
+
+#[test]
+fn who_may_do_what() {
+    let cluster = Cluster::start();
+    assert_eq!(cluster.kubectl(&["auth", "can-i", "create", "pods"]).ok(), "yes\n");
+    let other = cluster.kubectl(&["auth", "can-i", "create", "pods", "--as=somebody"]);
+    assert_eq!((other.code, other.stdout.as_str()), (1, "no\n"), "{other}");
+    let refused = cluster.kubectl(&["get", "pods", "--as=somebody"]).failed();
+    assert!(
+        refused
+            .contains("User \"somebody\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""),
+        "{refused}"
+    );
+    let me = cluster.kubectl(&["auth", "whoami", "-o", "json"]).ok();
+    let me: serde_json::Value = serde_json::from_str(&me).expect("kubectl prints JSON");
+    assert!(!text(&me, "/status/userInfo/username").is_empty(), "{me}");
+}

@@ -1,0 +1,86 @@
+//! The cluster's own life: start, stop, delete, and a daemon that dies.
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::{DEPLOYMENT, SELECTOR, rows, text, with_deployment};
+
+#[test]
+fn start_gives_a_ready_node_and_a_context() {
+    let cluster = Cluster::start();
+    let profile = cluster.profile.as_str();
+    assert_eq!(cluster.kubectl(&["config", "current-context"]).ok().trim(), profile);
+    let table = cluster.kubectl(&["get", "nodes"]).ok();
+    assert_eq!(rows(&table)[0][..2], [profile, "Ready"], "{table}");
+    assert!(table.contains("v1.37"), "{table}");
+    let info = cluster.kubectl(&["cluster-info"]).ok();
+    assert!(info.contains("Kubernetes control plane") && info.contains("https://127.0.0.1:"), "{info}");
+    let version = cluster.kubectl(&["version"]).ok();
+    assert!(version.contains("Server Version: v1.37"), "{version}");
+    let namespaces = cluster.kubectl(&["get", "namespaces", "-o", "name"]).ok();
+    for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+        assert!(namespaces.lines().any(|line| line == format!("namespace/{namespace}")), "{namespaces}");
+    }
+
+    let again = cluster.start_again();
+    assert!(again.contains("running already"), "{again}");
+    let status = cluster.skiff(&["status"]).ok();
+    assert!(status.contains("node: running"), "{status}");
+    assert_eq!(cluster.skiff(&["ssh", "--", "hostname"]).ok().trim(), profile);
+    let images = cluster.skiff(&["image", "ls"]).ok();
+    assert!(images.contains(crate::image::V1) && images.contains(crate::image::V2), "{images}");
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_named_with_the_next_step() {
+    let cluster = Cluster::start();
+    let other = cluster.skiff_as("nobody-started-this", &["status"]);
+    assert_eq!(other.code, 4, "{other}");
+    assert!(other.failed().contains("skiff start -p nobody-started-this"));
+}
+
+#[test]
+fn stop_keeps_what_the_cluster_holds() {
+    let cluster = Cluster::start();
+    cluster.kubectl(&["create", "configmap", "kept", "--from-literal=colour=green"]).ok();
+    let uid = text(&cluster.get(&["configmap", "kept"]), "/metadata/uid").to_owned();
+    cluster.skiff(&["stop"]).ok();
+    let status = cluster.skiff(&["status"]);
+    assert_eq!(status.code, 4, "{status}");
+    assert_eq!(cluster.processes(), [], "a stopped cluster has no process");
+    cluster.start_again();
+    let kept = cluster.get(&["configmap", "kept"]);
+    assert_eq!(text(&kept, "/metadata/uid"), uid);
+    assert_eq!(text(&kept, "/data/colour"), "green");
+    cluster.kubectl(&["wait", "--for=condition=Ready", "node", "--all", "--timeout=60s"]).ok();
+}
+
+#[test]
+fn a_killed_daemon_comes_back_and_no_pod_notices() {
+    let cluster = with_deployment(2);
+    let containers = |pods: Vec<Value>| -> Vec<(String, Value)> {
+        let mut found: Vec<(String, Value)> = pods
+            .iter()
+            .map(|pod| &pod["status"]["containerStatuses"][0])
+            .map(|status| (text(status, "/containerID").to_owned(), status["restartCount"].clone()))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    };
+    let before = containers(cluster.pods(SELECTOR));
+    assert!(before.len() == 2 && before.iter().all(|(id, count)| !id.is_empty() && *count == 0), "{before:?}");
+
+    let daemon = cluster.daemon();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(daemon).expect("a pid")).expect("a pid is not 0");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the daemon runs, and we are root");
+    cluster.eventually("another daemon", || cluster.daemons().into_iter().find(|pid| *pid != daemon));
+    cluster.eventually("the API answers", || (cluster.kubectl(&["get", "--raw", "/readyz"]).code == 0).then_some(()));
+    assert_eq!(containers(cluster.pods(SELECTOR)), before);
+
+    // It is the whole cluster that is back: controllers, scheduler and kubelet make a third Pod run.
+    cluster.kubectl(&["scale", DEPLOYMENT, "--replicas=3"]).ok();
+    cluster.rollout_status(DEPLOYMENT);
+    let after = containers(cluster.pods(SELECTOR));
+    assert_eq!(after.len(), 3, "{after:?}");
+    assert!(before.iter().all(|container| after.contains(container)), "{before:?} {after:?}");
+}
