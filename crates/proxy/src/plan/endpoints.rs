@@ -60,7 +60,7 @@ pub(super) fn candidates(
                 address: SocketAddrV4::new(ip, number),
                 is_local: match &endpoint.node_name {
                     Some(name) => *name == node.node_name,
-                    None => node.pod_cidr.contains(ip.into()),
+                    None => ip == node.node_ip || node.pod_cidr.contains(ip.into()),
                 },
                 condition,
                 node_hints: hints.for_nodes.into_iter().flatten().map(|hint| hint.name).collect(),

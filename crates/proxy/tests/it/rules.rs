@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use cni::rtnetlink::RouteSocket;
 use proxy::{Kernel, Objects, Ruleset, plan};
 use serde_json::{Value, json};
 
-use crate::world::{HOST_IP, NODE_IP, PATIENCE, POD_PORT, World, inside};
+use crate::world::{HOST_IP, NODE_IP, PATIENCE, POD_PORT, World, connect, inside};
 
 const CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const BALANCER_IP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 200);
@@ -237,6 +237,36 @@ fn a_foreign_change_is_repaired_and_removal_leaves_nothing() {
     proxy::remove(&World::facts()).expect("twice is fine");
     assert_eq!(our_tables(), BTreeSet::new());
     assert!(world.is_refused(&world.host, (NODE_IP, NODE_PORT)));
+}
+
+#[test]
+fn a_process_on_the_node_can_be_an_endpoint() {
+    // As the API server and the cluster's DNS are.
+    let world = World::new(1);
+    let mut kernel = Kernel::open(World::facts()).expect("open");
+    let ports = json!([{"name": "t", "port": 53}, {"name": "u", "port": 53, "protocol": "UDP"}]);
+    let dns = service(&json!({"type": "ClusterIP", "ports": ports}));
+    let mut endpoints = slice(&[NODE_IP]);
+    endpoints["ports"] =
+        json!([{"name": "t", "port": 1053, "protocol": "TCP"}, {"name": "u", "port": 1053, "protocol": "UDP"}]);
+    kernel.apply(rules(&[dns], &[endpoints])).expect("apply");
+    let tcp = TcpListener::bind((NODE_IP, 1053)).expect("bind");
+    let udp = UdpSocket::bind((NODE_IP, 1053)).expect("bind");
+    udp.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    for (from, source) in [(&world.pods[0].namespace, world.pods[0].ip), (&world.node, NODE_IP)] {
+        let _client = connect(from, (CLUSTER_IP, 53)).expect("connect");
+        assert_eq!(tcp.accept().expect("accept").1.ip(), IpAddr::V4(source));
+        let answer = inside(from, || {
+            let client = UdpSocket::bind("0.0.0.0:0").expect("bind");
+            client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            client.connect((CLUSTER_IP, 53)).expect("connect");
+            client.send(b"?").expect("send");
+            let (_, asker) = udp.recv_from(&mut [0; 8]).expect("the question");
+            udp.send_to(b"!", asker).expect("answer");
+            client.recv(&mut [0; 8])
+        });
+        assert_eq!(answer.expect("an answer from the cluster IP"), 1);
+    }
 }
 
 #[test]
