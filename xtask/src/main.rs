@@ -1,5 +1,6 @@
 //! skiff's automation: `cargo xtask …`.
 
+mod bench;
 mod codegen;
 mod kubectl;
 mod process;
@@ -17,10 +18,12 @@ fn main() -> Result<()> {
         ["codegen", "resources", reference] => codegen::resources::generate(Path::new(reference), &repository()),
         ["codegen", "columns", reference] => codegen::columns::generate(Path::new(reference), &repository()),
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
+        ["bench", name] => bench::run_named(&repository(), name, None),
+        ["bench", name, "--skiff", file] => bench::run_named(&repository(), name, Some(file)),
         ["kubectl"] => kubectl::build(&repository()).map(drop),
         ["test"] => test::run_all(&repository()),
         _ => bail!(
-            "unknown task {words:?}\nhint: cargo xtask test | kubectl | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
+            "unknown task {words:?}\nhint: cargo xtask test | kubectl | bench {{start,pod}} [--skiff FILE] | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
         ),
     }
 }

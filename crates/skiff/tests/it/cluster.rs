@@ -259,15 +259,16 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The test has failed already; its cluster must go all the same.
             let log = self.skiff(&["logs"]).stdout;
             let last: Vec<&str> = log.lines().rev().take(40).collect();
-            eprint!("the cluster's log ended with\n{}\n", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            eprintln!("the cluster's log ended with\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
             let ended = self.skiff(&["delete", "--purge"]);
             if ended.code != 0 {
-                eprint!("{ended}\n");
+                eprintln!("{ended}");
             }
         } else {
             self.end();
