@@ -17,10 +17,7 @@ impl Admission for TaintNodesByCondition {
     }
 
     fn admit(&self, request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
-        if !request.resource.is(NODES)
-            || request.operation != Operation::Create
-            || !request.subresource.is_empty()
-        {
+        if !request.resource.is(NODES) || request.operation != Operation::Create || !request.subresource.is_empty() {
             return Ok(());
         }
         let spec = &mut request.object["spec"];

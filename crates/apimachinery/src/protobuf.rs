@@ -190,9 +190,9 @@ impl Messages {
                 let mut list = Vec::new();
                 while let Some((number, wire)) = inner.key()? {
                     if number == 1 {
-                        list.push(self.value(element, &mut inner, depth + 1)?)
+                        list.push(self.value(element, &mut inner, depth + 1)?);
                     } else {
-                        inner.skip(wire)?
+                        inner.skip(wire)?;
                     }
                 }
                 Value::Array(list)

@@ -212,10 +212,12 @@ fn keep_allocated(new: &mut Value, old: &Value) {
         let Some(allocated) = same.and_then(|o| port_number(&o["nodePort"])) else { continue };
         if wants && had && port_number(&port["nodePort"]).is_none() {
             port["nodePort"] = json!(allocated);
-        } else if had && !wants && port_number(&port["nodePort"]) == Some(allocated) {
-            if let Some(port) = port.as_object_mut() {
-                port.remove("nodePort");
-            }
+        } else if had
+            && !wants
+            && port_number(&port["nodePort"]) == Some(allocated)
+            && let Some(port) = port.as_object_mut()
+        {
+            port.remove("nodePort");
         }
     }
 }

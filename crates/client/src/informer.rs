@@ -226,13 +226,16 @@ impl Informer {
     }
 }
 
+/// Group, plural, field selector.
+type Selected = (&'static str, &'static str, String);
+
 /// Shared informers, one a resource (and selection), started when first asked for.
 #[derive(Debug, Clone)]
 pub struct Informers {
     client: Client,
     supervisor: Supervisor,
     random: Arc<Random>,
-    informers: Arc<Mutex<BTreeMap<(&'static str, &'static str, String), Informer>>>,
+    informers: Arc<Mutex<BTreeMap<Selected, Informer>>>,
 }
 
 impl Informers {

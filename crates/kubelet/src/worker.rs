@@ -58,7 +58,7 @@ pub(crate) struct WorkerHandle {
 /// Work that has ended.
 enum Done {
     Sandbox(Result<PodSandboxStatus, (&'static str, String)>),
-    Started(String, Result<Started, StartFailure>),
+    Started(String, Box<Result<Started, StartFailure>>),
     Stopped,
     LastWords(String, ContainerId, String),
     Refreshed,
@@ -342,9 +342,13 @@ impl Worker {
         if let Doing::Ended(end) = &view.doing {
             view.last = Some(end.clone());
         }
-        if again && matches!(view.doing, Doing::Ended(_))
-            || (again && matches!(&view.doing, Doing::Waiting { reason, .. } if reason == "CrashLoopBackOff"))
-        {
+        // Waiting for a pull or a configuration is not a start; only an end makes a restart.
+        let ended = match &view.doing {
+            Doing::Ended(_) => true,
+            Doing::Waiting { reason, .. } => reason == "CrashLoopBackOff",
+            _ => false,
+        };
+        if again && ended {
             view.restarts += 1;
         }
         view.doing = Doing::Starting;
@@ -354,7 +358,7 @@ impl Worker {
         let (hands, pod_ip, name) = (self.hands.clone(), self.view.pod_ip.clone(), name.to_owned());
         self.work.push(Box::pin(async move {
             let started = hands.start(&container, &sandbox, &pod_ip, attempt).await;
-            Done::Started(name, started)
+            Done::Started(name, Box::new(started))
         }));
     }
 
@@ -564,8 +568,10 @@ impl Worker {
                     }
                 }
             }
-            Done::Started(name, Ok(started)) => self.container_started(&name, started),
-            Done::Started(name, Err(failure)) => self.container_failed(&name, failure),
+            Done::Started(name, result) => match *result {
+                Ok(started) => self.container_started(&name, started),
+                Err(failure) => self.container_failed(&name, failure),
+            },
             Done::Stopped | Done::Refreshed => {}
             Done::LastWords(name, id, said) => {
                 if let Some(view) = self.views.get_mut(&name) {

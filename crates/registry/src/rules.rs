@@ -58,6 +58,8 @@ pub(crate) struct Rules {
     pub(crate) create_on_update: bool,
     pub(crate) unconditional_update: bool,
     pub(crate) grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
+    pub(crate) begin_deletion: fn(&mut Value),
+    pub(crate) keeps_deleted: fn(&Value) -> bool,
     pub(crate) selectable: Selectable,
     pub(crate) row: Option<fn(&Value, Timestamp) -> Vec<Value>>,
 }
@@ -75,6 +77,8 @@ impl Rules {
         create_on_update: false,
         unconditional_update: true,
         grace_period_seconds: |_, _| None,
+        begin_deletion: |_| {},
+        keeps_deleted: |_| false,
         selectable: Selectable { names: &[], read: |_, _| String::new() },
         row: None,
     };
@@ -130,6 +134,14 @@ fn without_doubles(faults: Vec<FieldError>) -> Vec<FieldError> {
 }
 
 impl Strategy for Bound {
+    fn begin_deletion(&self, object: &mut Value) {
+        (self.rules.begin_deletion)(object);
+    }
+
+    fn keeps_deleted(&self, object: &Value) -> bool {
+        (self.rules.keeps_deleted)(object)
+    }
+
     fn default(&self, object: &mut Value) {
         self.canonicalize(object);
     }

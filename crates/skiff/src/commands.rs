@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: Cli) -> Result<ExitCode> {
 /// What the shell is told: 1 for most errors, 3 for a missing right, 4 for a cluster that is not there or does not run.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Failure>() {
-        Some(Failure::NotRoot) => 3,
-        Some(Failure::NotThere(_) | Failure::NotRunning(_)) => 4,
+        Some(Failure::Unprivileged) => 3,
+        Some(Failure::Missing(_) | Failure::Stopped(_)) => 4,
         None => 1,
     }
 }
@@ -44,21 +44,21 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 /// Errors that have an exit code of their own.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    NotRoot,
-    NotThere(String),
-    NotRunning(String),
+    Unprivileged,
+    Missing(String),
+    Stopped(String),
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotRoot => {
+            Self::Unprivileged => {
                 f.write_str("this needs root: nodes are made of namespaces, links and mounts; try again with sudo")
             }
-            Self::NotThere(profile) => {
+            Self::Missing(profile) => {
                 write!(f, "there is no cluster {profile:?}; start one with `skiff start -p {profile}`")
             }
-            Self::NotRunning(profile) => {
+            Self::Stopped(profile) => {
                 write!(f, "cluster {profile:?} does not run; start it with `skiff start -p {profile}`")
             }
         }
@@ -68,18 +68,18 @@ impl std::fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 fn need_root() -> Result<()> {
-    if host::is_root() { Ok(()) } else { Err(Failure::NotRoot.into()) }
+    if host::is_root() { Ok(()) } else { Err(Failure::Unprivileged.into()) }
 }
 
 fn existing(profile: &str) -> Result<Cluster> {
-    Cluster::find(profile)?.ok_or_else(|| Failure::NotThere(profile.to_owned()).into())
+    Cluster::find(profile)?.ok_or_else(|| Failure::Missing(profile.to_owned()).into())
 }
 
 /// The node of a cluster that runs.
 fn running_node(cluster: &Cluster) -> Result<Node> {
     match Node::find(&cluster.node_directory())? {
         Some(node) if node.is_running() => Ok(node),
-        _ => Err(Failure::NotRunning(cluster.profile.clone()).into()),
+        _ => Err(Failure::Stopped(cluster.profile.clone()).into()),
     }
 }
 

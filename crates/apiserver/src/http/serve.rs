@@ -90,10 +90,7 @@ pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, acceptor: Acce
     let shutdown = supervisor.shutdown();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let permit = match slots.clone().acquire_owned().await {
-            Ok(permit) => permit,
-            Err(_) => return,
-        };
+        let Ok(permit) = slots.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             biased;
             () = shutdown.requested() => return,

@@ -16,6 +16,9 @@ pub(super) static RULES: Rules = Rules {
     prepare_update,
     validate,
     validate_update,
+    begin_deletion: |o| put(child(o, "status"), "phase", json!("Terminating")),
+    // The namespace controller empties it first.
+    keeps_deleted: |o| !list(&o["spec"], "finalizers").is_empty(),
     selectable: Selectable {
         names: &["status.phase", "name"],
         read: |o, field| match field {

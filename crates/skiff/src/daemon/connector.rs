@@ -46,7 +46,7 @@ impl LogWatch {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(&fd, log.parent().unwrap_or(log), flags)?;
-        Ok(Self { inotify: AsyncFd::new(fd)? })
+        Ok(Self { inotify: AsyncFd::register(fd)? })
     }
 
     async fn changed(&self) -> io::Result<()> {
