@@ -46,7 +46,12 @@ impl LogWatch {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(&fd, log.parent().unwrap_or(log), flags)?;
-        Ok(Self { inotify: AsyncFd::register(fd)? })
+        #[allow(
+            deprecated,
+            reason = "its successor is unsafe; an owned descriptor that nobody else holds is what it asks for"
+        )]
+        let inotify = AsyncFd::new(fd)?;
+        Ok(Self { inotify })
     }
 
     async fn changed(&self) -> io::Result<()> {
