@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::{DEPLOYMENT, SELECTOR, rows, text, with_deployment};
+use crate::{DEPLOYMENT, SELECTOR, names, rows, text, with_deployment};
 
 #[test]
 fn start_gives_a_ready_node_and_a_context() {
@@ -83,4 +83,21 @@ fn a_killed_daemon_comes_back_and_no_pod_notices() {
     let after = containers(cluster.pods(SELECTOR));
     assert_eq!(after.len(), 3, "{after:?}");
     assert!(before.iter().all(|container| after.contains(container)), "{before:?} {after:?}");
+}
+
+#[test]
+fn stop_and_start_bring_the_pods_back() {
+    let cluster = with_deployment(2);
+    let before = cluster.pods(SELECTOR);
+    cluster.skiff(&["stop"]).ok();
+    cluster.start_again();
+    cluster.eventually("the same Pods run again", || {
+        let after = cluster.pods(SELECTOR);
+        let runs = |pod: &Value| {
+            let status = &pod["status"]["containerStatuses"][0];
+            status["ready"] == true && status["restartCount"] == 1
+        };
+        (names(&after) == names(&before) && after.iter().all(runs)).then_some(())
+    });
+    cluster.rollout_status(DEPLOYMENT);
 }
