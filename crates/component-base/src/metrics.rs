@@ -111,7 +111,7 @@ impl Registry {
                         let _ = writeln!(out, "{name}{} {}", braced(&labels), value.load(Ordering::Relaxed));
                     }
                     Series::Histogram(state) => {
-                        { render_histogram(&mut out, name, &labels, family.buckets, &state.lock()); }
+                        render_histogram(&mut out, name, &labels, family.buckets, &state.lock());
                     }
                 }
             }

@@ -95,7 +95,9 @@ impl Messages {
     }
 
     pub(super) fn find(&self, api_version: &str, kind: &str) -> Option<MessageId> {
-        self.kinds.get(&format!("{api_version}/{kind}")).copied()
+        // Options are of every group: each scheme registers them under its own versions.
+        let of_meta = || kind.ends_with("Options").then(|| self.kinds.get(&format!("v1/{kind}"))).flatten();
+        self.kinds.get(&format!("{api_version}/{kind}")).or_else(of_meta).copied()
     }
 
     pub(super) fn field(&self, message: MessageId, number: u32) -> Option<&Field> {

@@ -98,6 +98,10 @@ pub(super) fn carry_over(target: Target<'_>, new: &mut Value, old: &Value) -> Re
         let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {actual}");
         return Err(ApiError::conflict(resource.group, resource.plural, target.name, &why));
     }
+    // An update that insists on no version is one of the version that is there.
+    if meta_text(new, "resourceVersion").is_empty() {
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    }
     let Some(metadata) = new["metadata"].as_object_mut() else { return Ok(()) };
     metadata.remove("selfLink");
     metadata.remove("managedFields");

@@ -213,6 +213,7 @@ static PRIORITY_LEVEL: Rules = Rules {
 };
 
 static IP_ADDRESS: Rules = Rules {
+    name: |name, _| path_segment(name),
     row: Some(|o, _| {
         let parent = &o["spec"]["parentRef"];
         let dotted = |group: &str| if group.is_empty() { String::new() } else { format!(".{group}") };
