@@ -127,6 +127,13 @@ impl Cluster {
         run(command, input)
     }
 
+    /// Runs the image's program on the host, where a user would run curl.
+    pub(crate) fn sample(&self, words: &[&str]) -> Ran {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_skiff-sample")));
+        command.args(words);
+        run(command, &[])
+    }
+
     /// Runs upstream's kubectl against this cluster.
     #[track_caller]
     pub(crate) fn kubectl(&self, words: &[&str]) -> Ran {

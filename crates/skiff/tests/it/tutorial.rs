@@ -89,6 +89,19 @@ fn module_4_expose_and_label() {
         description.lines().any(|line| line.starts_with("Endpoints:") && line.ends_with(&endpoint)).then_some(())
     });
 
+    // The Service answers in Pods by its cluster address, and for the user on the node's port.
+    let hello = format!("Hello Kubernetes bootcamp! | Running on: {pod} | v=1\n");
+    let inside = format!("{}:8080", text(&service, "/spec/clusterIP"));
+    let ask = cluster.eventually("the Service answers by its cluster address", || {
+        let ask = cluster.kubectl(&["exec", pod, "--", "/app", "get", &inside]);
+        (ask.code == 0).then_some(ask.stdout)
+    });
+    assert_eq!(ask, hello);
+    let status = cluster.skiff(&["status"]).ok();
+    let node =
+        status.lines().find_map(|line| line.strip_prefix("node address: ")).expect("status names the node's address");
+    assert_eq!(cluster.sample(&["get", &format!("{node}:{port}")]).ok(), hello);
+
     assert_eq!(cluster.kubectl(&["label", "pods", pod, "version=v1"]).ok(), format!("pod/{pod} labeled\n"));
     assert_eq!(names(&cluster.pods("version=v1")), [pod]);
     assert_eq!(cluster.pods("version=v2"), [] as [serde_json::Value; 0]);
