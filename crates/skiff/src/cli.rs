@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Load, list and remove images of the node.
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Load the tutorial's sample application.
+    Demo(DemoArgs),
     /// Print the log of the cluster's own process.
     Logs,
     /// The cluster's own process. Started by node init, not by people.
@@ -50,6 +52,13 @@ pub(crate) struct DeleteArgs {
     /// Remove the images too, which all clusters of this machine share.
     #[arg(long)]
     pub(crate) purge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Only load the images that the tutorial names, under those names.
+    #[arg(long, required = true)]
+    pub(crate) load_only: bool,
 }
 
 #[derive(Debug, Args)]

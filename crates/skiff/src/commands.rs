@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod delete;
+mod demo;
 mod image;
 mod logs;
 mod ssh;
@@ -27,6 +28,7 @@ pub(crate) fn run(arguments: Cli) -> Result<ExitCode> {
         Command::Delete(args) => delete::run(profile, &args),
         Command::Ssh(args) => ssh::run(profile, &args),
         Command::Image(command) => image::run(command),
+        Command::Demo(_) => demo::run(),
         Command::Logs => logs::run(profile),
         Command::Daemon(args) => daemon::run(&args.directory),
     }

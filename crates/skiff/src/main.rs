@@ -17,6 +17,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // In the sample application's image this executable is the server, `curl` and the shell, by the name it is called.
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let rest: Vec<std::ffi::OsString> = words.collect();
+    if let Some(code) = sample_app::dispatch(&called.to_string_lossy(), &rest) {
+        return code;
+    }
     let arguments = cli::Cli::parse();
     match commands::run(arguments) {
         Ok(code) => code,

@@ -15,18 +15,24 @@ use crate::cli::ImageCommand;
 use crate::cluster::{home, images_directory};
 use crate::printer;
 
+/// The machine's images. Call it inside tokio.
+pub(super) fn open_store() -> Result<ImageStore> {
+    let config = ImageStoreConfig {
+        root: images_directory(&home()),
+        registries: Registries::default(),
+        dial: Arc::new(TcpDial::new(Arc::new(LocalSockets))),
+        clock: Arc::new(SystemClock),
+        supervisor: Supervisor::new(),
+        owner: "command-line".to_owned(),
+    };
+    Ok(ImageStore::open(config)?)
+}
+
 pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
     need_root()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let store = ImageStore::open(ImageStoreConfig {
-            root: images_directory(&home()),
-            registries: Registries::default(),
-            dial: Arc::new(TcpDial::new(Arc::new(LocalSockets))),
-            clock: Arc::new(SystemClock),
-            supervisor: Supervisor::new(),
-            owner: "command-line".to_owned(),
-        })?;
+        let store = open_store()?;
         match command {
             ImageCommand::Load { file } => {
                 let archive: Box<dyn Read + Send> = if file.as_os_str() == "-" {
