@@ -10,6 +10,7 @@ mod namespace;
 mod nodelifecycle;
 mod owner;
 mod podgc;
+mod pods;
 mod replicaset;
 mod rootcacertpublisher;
 mod service_pods;

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::context::ControllerContext;
+use crate::pods;
 
 /// A port as an endpoint offers it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +80,7 @@ fn backend(service: &Service, pod: &Pod) -> Option<Backend> {
         return None;
     }
     let service_spec = service.spec.as_ref()?;
-    let is_ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let is_ready = pods::is_ready(pod);
     let terminating = pod.metadata.deletion_timestamp.is_some();
     let publish_all = service_spec.publish_not_ready_addresses == Some(true);
     let in_domain = spec.subdomain.is_some() && spec.subdomain == service.metadata.name;

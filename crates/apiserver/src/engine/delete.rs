@@ -59,20 +59,8 @@ impl Engine {
                 let object = super::written(&stored, current.meta().resource_version)?;
                 return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: false });
             }
-            let op = Op::Put {
-                key: key(resource, target.namespace, target.name),
-                value: stored.clone(),
-                expect: Expect::ModRevision(Revision(current.meta().resource_version)),
-            };
-            match self.datastore.commit(op).await {
-                Ok(committed) => {
-                    let object = self.published(resource, &stored, committed.revision).await?;
-                    return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: false });
-                }
-                Err(CommitError::Conflict { found, .. }) => {
-                    self.after_conflict(found.map(|kv| kv.mod_revision)).await;
-                }
-                Err(other) => return Err(commit_error(other)),
+            if let Some(object) = self.replace(target, &current, &stored).await? {
+                return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: false });
             }
         }
         Err(ApiError::modified(resource.group, resource.plural, target.name))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use apimachinery::{
     AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Resource, Subresource, WriteContext,
 };
+use bytes::Bytes;
 use client::Target;
 use datastore::{CommitError, Expect, Op, Revision};
 use serde_json::Value;
@@ -151,22 +152,11 @@ impl Engine {
             if context.dry_run {
                 return super::written(&stored, current.meta().resource_version);
             }
-            let op = Op::Put {
-                key: key(resource, target.namespace, target.name),
-                value: stored.clone(),
-                expect: Expect::ModRevision(Revision(current.meta().resource_version)),
-            };
-            match self.datastore.commit(op).await {
-                Ok(committed) => {
-                    let object = self.published(resource, &stored, committed.revision).await;
-                    drop(reserved);
-                    return object;
-                }
-                Err(CommitError::Conflict { found, .. }) => {
-                    self.after_conflict(found.map(|kv| kv.mod_revision)).await;
-                    context.warnings.truncate(warned);
-                }
-                Err(other) => return Err(commit_error(other)),
+            let replaced = self.replace(target, &current, &stored).await?;
+            drop(reserved);
+            match replaced {
+                Some(object) => return Ok(object),
+                None => context.warnings.truncate(warned),
             }
         }
         Err(ApiError::modified(resource.group, resource.plural, target.name))
@@ -251,20 +241,8 @@ impl Engine {
         object: &mut Value,
         old: Option<&Value>,
     ) -> Result<(), ApiError> {
-        let user = context.user.clone();
-        let name = if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() };
-        let mut request = AdmissionRequest {
-            operation,
-            resource: target.resource,
-            subresource: target.subresource,
-            namespace: target.namespace,
-            name: &name,
-            object,
-            old,
-            user: &user,
-            now: self.clock.now(),
-            warnings: &mut context.warnings,
-        };
+        let name = admitted_name(target, object);
+        let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
         self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &*self.caches))
     }
 
@@ -277,21 +255,54 @@ impl Engine {
         object: &mut Value,
         old: Option<&Value>,
     ) -> Result<(), ApiError> {
-        let user = context.user.clone();
-        let name = if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() };
-        let request = AdmissionRequest {
+        let name = admitted_name(target, object);
+        let request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
+        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))
+    }
+
+    fn admission_request<'a>(
+        &self,
+        context: &'a mut RequestContext,
+        operation: Operation,
+        target: Target<'a>,
+        object: &'a mut Value,
+        old: Option<&'a Value>,
+    ) -> AdmissionRequest<'a> {
+        AdmissionRequest {
             operation,
             resource: target.resource,
             subresource: target.subresource,
             namespace: target.namespace,
-            name: &name,
+            name: target.name,
             object,
             old,
-            user: &user,
+            user: &context.user,
             now: self.clock.now(),
             warnings: &mut context.warnings,
+        }
+    }
+
+    /// Commits the new state of an object if nobody has written since `current`. `None` if somebody has; the cache knows
+    /// that write by then.
+    pub(super) async fn replace(
+        &self,
+        target: Target<'_>,
+        current: &Object,
+        stored: &Bytes,
+    ) -> Result<Option<Arc<Object>>, ApiError> {
+        let op = Op::Put {
+            key: key(target.resource, target.namespace, target.name),
+            value: stored.clone(),
+            expect: Expect::ModRevision(Revision(current.meta().resource_version)),
         };
-        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))
+        match self.datastore.commit(op).await {
+            Ok(committed) => self.published(target.resource, stored, committed.revision).await.map(Some),
+            Err(CommitError::Conflict { found, .. }) => {
+                self.after_conflict(found.map(|kv| kv.mod_revision)).await;
+                Ok(None)
+            }
+            Err(other) => Err(commit_error(other)),
+        }
     }
 
     /// The object of a committed write: the very one that the cache holds.
@@ -313,6 +324,11 @@ impl Engine {
         let at = found.unwrap_or_else(|| self.datastore.revision());
         self.caches.wait_for(at.0).await;
     }
+}
+
+/// The name of the object that is asked for; the body's where the request has none, as in a creation.
+fn admitted_name(target: Target<'_>, object: &Value) -> String {
+    if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() }
 }
 
 /// Whether nothing holds a deleted object any more.

@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use crate::pods;
+
 /// How long a node may be silent (upstream's `--node-monitor-grace-period`).
 pub(super) const SILENCE_MAX: SignedDuration = SignedDuration::from_secs(50);
 /// How long a new node may take for its first word (upstream's `--node-startup-grace-period`).
@@ -79,7 +81,7 @@ pub(super) fn plan(observed: &Observed<'_>) -> Plan {
     }
     let ready = conditions(observed.node).iter().find(|c| c.type_ == "Ready").map(|c| c.status.as_str());
     for pod in observed.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        if silent && ready == Some("Unknown") && is_ready(pod) {
+        if silent && ready == Some("Unknown") && pods::is_ready(pod) {
             plan.not_ready.push(pod.clone());
         }
         match leaves_at(pod, &wanted, observed.now) {
@@ -96,11 +98,6 @@ pub(super) fn plan(observed: &Observed<'_>) -> Plan {
 
 fn left(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or_default().max(Duration::from_millis(10))
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// Until when the node is believed, and whether that is over.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::pods;
+
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// Since when a Pod is ready; `None` if it is not.
 pub(super) fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let ready = conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True")?;
+    let ready = pods::readiness(pod)?;
     Some(ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |t| t.0))
 }
 

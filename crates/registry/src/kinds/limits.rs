@@ -115,8 +115,8 @@ fn ordered(path: &FieldPath, limit: &Value, kind: &str, name: &str) -> Vec<Field
     faults
 }
 
-/// Resources without a prefix that a quota may count.
-const COUNTED: [&str; 19] = [
+/// Resources without a prefix that a quota may count in fractions.
+const AMOUNTS: [&str; 10] = [
     "cpu",
     "memory",
     "ephemeral-storage",
@@ -127,15 +127,6 @@ const COUNTED: [&str; 19] = [
     "limits.cpu",
     "limits.memory",
     "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "persistentvolumeclaims",
-    "configmaps",
-    "services.nodeports",
-    "services.loadbalancers",
 ];
 
 /// Those that are counted in whole numbers.
@@ -150,6 +141,11 @@ const WHOLE: [&str; 9] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
+
+/// Whether a quota may count a resource that has no prefix.
+fn counted(name: &str) -> bool {
+    AMOUNTS.contains(&name) || WHOLE.contains(&name)
+}
 
 const SCOPES: [&str; 7] = [
     "Terminating",
@@ -167,8 +163,7 @@ fn quota(spec: &Value) -> Vec<FieldError> {
     for (name, value) in entries(spec, "hard") {
         let here = path.child("hard").key(name);
         let malformed = invalid_each(&here, name, apimachinery::names::qualified_name(name));
-        let known = COUNTED.contains(&name.as_str())
-            || ["hugepages-", "requests.hugepages-"].iter().any(|p| name.starts_with(p));
+        let known = counted(name) || ["hugepages-", "requests.hugepages-"].iter().any(|p| name.starts_with(p));
         if malformed.is_empty() && !name.contains('/') && !known {
             let details =
                 ["must be a standard resource type or fully qualified", "must be a standard resource for quota"];
@@ -194,7 +189,7 @@ fn scopes(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let all: Vec<&str> = list(spec, "scopes").iter().filter_map(Value::as_str).collect();
     let invalid = |detail: &str| FieldError::invalid(path, &spec["scopes"], detail);
-    let counts_others = entries(spec, "hard").any(|(name, _)| COUNTED.contains(&name.as_str()) && !of_pods(name));
+    let counts_others = entries(spec, "hard").any(|(name, _)| counted(name) && !of_pods(name));
     for scope in &all {
         if !SCOPES.contains(scope) {
             faults.push(invalid("unsupported scope"));
