@@ -1,0 +1,2 @@
+//! The command line `kubectl` as a library: one file a command, printers, describers. It is an API client like any other
+//! and works with every conformant cluster.
