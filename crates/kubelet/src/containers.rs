@@ -1,18 +1,20 @@
 //! The work on one Pod's sandbox, volumes and containers: each a future that the Pod's worker runs beside the others.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{CONFIGMAPS, SECRETS, SERVICEACCOUNTS};
-use apimachinery::Object;
-use client::{EventRecorder, EventType, ObjectReference, Target, WriteOptions};
+use api::resources::{CONFIGMAPS, PODS, SECRETS, SERVICEACCOUNTS};
+use apimachinery::{ApiError, Object};
+use client::{EventRecorder, EventType, ObjectReference, PatchKind, Target, WriteOptions};
 use cri::{
     ContainerId, ContainerState, ContainerStatus, ExecOutput, Image, ImageService, Keyring, Mount, PodSandboxId,
     PodSandboxStatus, RuntimeService,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::config::{self, ContainerInputs};
@@ -25,12 +27,16 @@ use crate::volumes::{self, VolumeFile, VolumePlan};
 
 /// Where a container writes its last words, and how much of them is kept.
 const TERMINATION_MESSAGE_MAX: usize = 4096;
+/// How much of a token's life passes before a new one is asked for (upstream: `pkg/kubelet/token`).
+const TOKEN_LIFE_PERCENT: i64 = 80;
+/// The oldest that a token becomes.
+const TOKEN_LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// API objects that a Pod refers to, read before they are needed.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Referred {
-    config_maps: std::collections::BTreeMap<String, Arc<ConfigMap>>,
-    secrets: std::collections::BTreeMap<String, Arc<Secret>>,
+    config_maps: BTreeMap<String, Arc<ConfigMap>>,
+    secrets: BTreeMap<String, Arc<Secret>>,
 }
 
 impl Sources for Referred {
@@ -79,7 +85,12 @@ pub(crate) struct PodHands {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pod: Arc<Pod>,
     pub(crate) about: ObjectReference,
+    /// The Pod's service account tokens.
+    pub(crate) tokens: Arc<Mutex<Tokens>>,
 }
+
+/// Tokens by audience and lifetime in seconds, each with the time from which on a new one is asked for.
+pub(crate) type Tokens = BTreeMap<(Option<String>, i64), (String, Timestamp)>;
 
 impl PodHands {
     fn runtime(&self) -> &Arc<dyn RuntimeService> {
@@ -197,7 +208,21 @@ impl PodHands {
         Ok(())
     }
 
+    /// The token that a volume shows; a new one when most of the old one's life is over.
     async fn token(&self, request: &volumes::TokenRequest) -> Result<String, String> {
+        let key = (request.audience.clone(), request.seconds);
+        let now = self.shared.clock.now();
+        if let Some((token, _)) = self.tokens.lock().get(&key).filter(|(_, renew_at)| now < *renew_at) {
+            return Ok(token.clone());
+        }
+        let token = self.new_token(request).await?;
+        let life = SignedDuration::from_secs(request.seconds.saturating_mul(TOKEN_LIFE_PERCENT) / 100);
+        let renew_at = now.saturating_add(life.min(TOKEN_LIFE_MAX)).unwrap_or(now);
+        self.tokens.lock().insert(key, (token.clone(), renew_at));
+        Ok(token)
+    }
+
+    async fn new_token(&self, request: &volumes::TokenRequest) -> Result<String, String> {
         let account = self.pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_default();
         let mut spec = json!({"expirationSeconds": request.seconds, "boundObjectRef": {
             "kind": "Pod", "apiVersion": "v1", "name": names::name(&self.pod), "uid": names::uid(&self.pod),
@@ -211,6 +236,12 @@ impl PodHands {
         let answer = transport.create(target, body, &WriteOptions::default()).await.map_err(|e| e.to_string())?;
         let token = Object::value(&answer)["status"]["token"].as_str().map(str::to_owned);
         token.ok_or_else(|| "the server sent no token".to_owned())
+    }
+
+    /// Merges `patch` into the Pod's status.
+    pub(crate) async fn patch_status(&self, patch: Value) -> Result<Arc<Object>, ApiError> {
+        let (namespace, name) = (names::namespace(&self.pod), names::name(&self.pod));
+        self.shared.client.patch_status(PODS, namespace, name, PatchKind::Merge, patch).await
     }
 
     async fn keyring(&self) -> Keyring {

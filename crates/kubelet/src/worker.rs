@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::PODS;
-use apimachinery::{Object, Reason};
-use client::{DeleteOptions, EventType, ObjectReference, PatchKind, Preconditions};
+use apimachinery::{ApiError, Object, Reason};
+use client::{DeleteOptions, EventType, ObjectReference, Preconditions};
 use component_base::Supervisor;
 use cri::{
     ContainerFilter, ContainerId, ContainerState, EventKind, PodSandboxFilter, PodSandboxState, PodSandboxStatus,
@@ -36,6 +36,8 @@ const PROBE_EVENTS_MAX: usize = 64;
 const PULL_ERROR_SHOWN: SignedDuration = SignedDuration::from_secs(3);
 /// How long to wait after a failed sandbox or volume before the next try.
 const SETUP_RETRY: Duration = Duration::from_secs(2);
+/// How long to wait after a failed write of the status before the next try.
+const STATUS_RETRY: Duration = Duration::from_secs(1);
 /// Volumes that show API objects are looked at again this often (upstream: up to a minute and a half).
 const REFRESH: Duration = Duration::from_secs(60);
 
@@ -62,6 +64,8 @@ enum Done {
     Stopped,
     LastWords(String, ContainerId, String),
     Refreshed,
+    /// The status that was sent, and the object that the server made of it.
+    Written(Value, Box<Result<Arc<Object>, ApiError>>),
 }
 
 /// Where the Pod is in its life.
@@ -86,7 +90,12 @@ struct Worker {
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     probes: BTreeMap<String, Supervisor>,
     probe_sender: mpsc::Sender<ProbeEvent>,
+    /// The status that the server is known to have.
     written: Value,
+    /// Whether a write of the status is under way. The next one waits for it, and then says all that has happened since.
+    writing: bool,
+    /// When a write that failed may be tried again.
+    write_retry: Option<tokio::time::Instant>,
     stop_requested: BTreeMap<String, bool>,
     gone: bool,
     refresh_at: tokio::time::Instant,
@@ -100,10 +109,12 @@ pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::S
     let (probe_sender, probe_receiver) = mpsc::channel(PROBE_EVENTS_MAX);
     let about = ObjectReference::to(PODS, &object);
     let uid = object.meta().uid.clone();
-    let hands = PodHands { shared: shared.clone(), pod, about };
+    let hands = PodHands { shared: shared.clone(), pod, about, tokens: Arc::default() };
     let worker = Worker {
         hands,
         written: object.value()["status"].clone(),
+        writing: false,
+        write_retry: None,
         object,
         life: Life::Running,
         views: Views::new(),
@@ -156,7 +167,7 @@ impl Worker {
             if self.life == Life::Terminated && self.work.is_empty() {
                 return self.finish().await;
             }
-            self.write_status().await;
+            self.send_status();
             let wake = self.wake_at();
             tokio::select! {
                 biased;
@@ -573,6 +584,10 @@ impl Worker {
                 Err(failure) => self.container_failed(&name, failure),
             },
             Done::Stopped | Done::Refreshed => {}
+            Done::Written(status, result) => {
+                self.writing = false;
+                self.take_written(status, *result);
+            }
             Done::LastWords(name, id, said) => {
                 if let Some(view) = self.views.get_mut(&name) {
                     let ends = [Some(&mut view.doing), None];
@@ -701,7 +716,8 @@ impl Worker {
     /// When to look again although nothing happens.
     fn wake_at(&mut self) -> tokio::time::Instant {
         let now = self.now();
-        let mut wake = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
+        let setup = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
+        let mut wake = [setup, self.write_retry].into_iter().flatten().min();
         let mut consider = |at: Timestamp| {
             let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let at = tokio::time::Instant::now() + left + Duration::from_millis(1);
@@ -750,44 +766,65 @@ impl Worker {
         }
     }
 
-    /// Writes the status, if it differs from what was written last.
-    async fn write_status(&mut self) {
-        if self.gone {
+    /// Sends the status beside the other work, if it differs from what was written last.
+    fn send_status(&mut self) {
+        self.write_retry = self.write_retry.filter(|at| *at > tokio::time::Instant::now());
+        if self.gone || self.writing || self.write_retry.is_some() {
             return;
         }
-        let status = build(self.pod(), &self.views, &self.view, &self.object.value()["status"], self.now());
-        let mut comparable = status.clone();
-        keep_times(&mut comparable, &self.written);
-        if comparable == self.written {
-            return;
-        }
-        let (namespace, name) = (names::namespace(self.pod()).to_owned(), names::name(self.pod()).to_owned());
-        // Lists are replaced whole; what the kubelet no longer says is taken out.
-        let mut whole = comparable.clone();
+        let Some((status, patch)) = self.status_patch() else { return };
+        self.writing = true;
+        let hands = self.hands.clone();
+        self.work.push(Box::pin(async move {
+            let result = hands.patch_status(patch).await;
+            Done::Written(status, Box::new(result))
+        }));
+    }
+
+    /// The status as it is now and the patch that makes the server's one the same; `None` if it is the same already.
+    fn status_patch(&self) -> Option<(Value, Value)> {
         let shown = self.object.value();
+        let mut status = build(self.pod(), &self.views, &self.view, &shown["status"], self.now());
+        keep_times(&mut status, &self.written);
+        if status == self.written {
+            return None;
+        }
+        // Lists are replaced whole; what the kubelet no longer says is taken out.
+        let mut whole = status.clone();
         for key in ["reason", "message", "podIP", "podIPs"] {
             if whole.get(key).is_none() && !shown["status"][key].is_null() {
                 whole[key] = Value::Null;
             }
         }
         let patch = json!({"metadata": {"uid": names::uid(self.pod())}, "status": whole});
-        match self.hands.shared.client.patch_status(PODS, &namespace, &name, PatchKind::Merge, patch).await {
+        Some((status, patch))
+    }
+
+    fn take_written(&mut self, status: Value, result: Result<Arc<Object>, ApiError>) {
+        match result {
             Ok(object) => {
-                self.written = comparable;
-                if let Ok(pod) = object.typed::<Pod>() {
-                    self.hands.pod = pod;
+                self.written = status;
+                self.write_retry = None;
+                // The watch may have told of a newer one meanwhile.
+                if object.meta().resource_version > self.object.meta().resource_version {
+                    self.take_desired(Told::Desired(object));
                 }
-                self.object = object;
             }
             Err(error) if error.reason == Reason::NotFound || error.reason == Reason::Conflict => self.gone = true,
-            Err(error) => tracing::warn!(pod = %name, error = %error, "failed to write a Pod's status"),
+            Err(error) => {
+                self.write_retry = Some(tokio::time::Instant::now() + STATUS_RETRY);
+                tracing::warn!(pod = %names::name(self.pod()), error = %error, "failed to write a Pod's status");
+            }
         }
     }
 
     /// Cleans up and lets the Pod go from the API.
     async fn finish(&mut self) {
         self.view.finished = true;
-        self.write_status().await;
+        if let Some((status, patch)) = self.status_patch().filter(|_| !self.gone) {
+            let result = self.hands.patch_status(patch).await;
+            self.take_written(status, result);
+        }
         let sandbox = self.sandbox.as_ref().map(|s| s.id.clone());
         self.hands.tear_down(sandbox.as_ref()).await;
         if self.gone {
