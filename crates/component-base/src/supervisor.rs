@@ -17,6 +17,8 @@ use tracing::Instrument;
 pub struct Supervisor {
     tasks: TaskTracker,
     token: CancellationToken,
+    /// Blocking work is done by the task that asks for it.
+    inline: bool,
 }
 
 /// Tells a task that it should finish.
@@ -35,9 +37,15 @@ impl Supervisor {
         Self::default()
     }
 
+    /// A supervisor that does blocking work on the task that asks for it instead of a thread of the pool. For simulations:
+    /// virtual time stands still meanwhile, and what comes next does not depend on how fast a thread is.
+    pub fn inline() -> Self {
+        Self { inline: true, ..Self::default() }
+    }
+
     /// A scope whose shutdown does not touch this one; it is shut down when this one is.
     pub fn child(&self) -> Self {
-        Self { tasks: self.tasks.clone(), token: self.token.child_token() }
+        Self { tasks: self.tasks.clone(), token: self.token.child_token(), inline: self.inline }
     }
 
     /// Runs `future` as a task called `name`. It is awaited at shutdown, so it must watch [`Supervisor::shutdown`] if it
@@ -73,8 +81,12 @@ impl Supervisor {
         })
     }
 
-    /// Runs blocking work on a thread of the runtime's pool and waits for its value; `None` if it panicked.
+    /// Runs blocking work on a thread of the runtime's pool (or, [inline](Supervisor::inline), here) and waits for its
+    /// value; `None` if it panicked.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if self.inline {
+            return std::panic::catch_unwind(AssertUnwindSafe(work)).ok();
+        }
         self.tasks.spawn_blocking(work).await.ok()
     }
 

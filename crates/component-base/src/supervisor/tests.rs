@@ -33,3 +33,12 @@ async fn a_child_ends_with_its_parent_and_not_the_other_way_round() {
     parent.begin_shutdown();
     assert!(other.shutdown().is_requested());
 }
+
+#[tokio::test]
+async fn inline_blocking_work_is_done_here_and_its_panic_ends_only_it() {
+    let here = std::thread::current().id();
+    let supervisor = Supervisor::inline().child();
+    assert_eq!(supervisor.blocking(|| std::thread::current().id()).await, Some(here));
+    assert_eq!(supervisor.blocking(|| -> u8 { panic!("on purpose") }).await, None);
+    assert_ne!(Supervisor::new().blocking(|| std::thread::current().id()).await, Some(here));
+}
