@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use api::storage_prefix;
 use apimachinery::{Object, Reader, Resource};
+use component_base::watch;
 use datastore::{Datastore, Event, Revision};
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 /// Events that each resource keeps for watchers. At 4 KiB an object that is changed in each event, 4 MiB a busy
 /// resource; an idle one keeps none.

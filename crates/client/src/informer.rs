@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::{Object, Resource};
-use component_base::{Backoff, Random, Supervisor};
+use component_base::{Backoff, Random, Supervisor, watch};
 use futures_util::StreamExt;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::transport::{ListOptions, WatchEvent};

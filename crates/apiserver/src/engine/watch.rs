@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use apimachinery::{ApiError, Object, Resource};
 use client::{ListOptions, Target, WatchEvent, WatchStream};
-use tokio::sync::watch::Receiver;
+use component_base::watch::Receiver;
 
 use super::list::{Selection, namespace_prefix, too_large};
 use super::{Engine, convert};
@@ -80,7 +80,7 @@ impl Watcher {
             if self.ended {
                 return None;
             }
-            self.news.borrow_and_update();
+            drop(self.news.borrow_and_update());
             match self.cache.events_after(self.cursor) {
                 Ok(events) if events.is_empty() => {
                     if self.news.changed().await.is_err() {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use component_base::{Clock, Random, Supervisor};
+use component_base::{Clock, Random, Supervisor, watch};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::state::{FakeContainer, FakeSandbox, State, finish};
 use super::{FakeImages, OnStop, Script, Selector};
@@ -364,6 +364,7 @@ impl RuntimeService for FakeRuntime {
             let mut ended = shared.ended(&id)?;
             shared.options.supervisor.spawn_until_shutdown("fake container", async move {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(exit.after) => {
                         runtime.end(&id, &Exit { code: exit.code, reason: exit.reason }, "");
                     }
@@ -394,6 +395,7 @@ impl RuntimeService for FakeRuntime {
         };
         let mut ended = shared.ended(id)?;
         tokio::select! {
+            biased;
             () = tokio::time::sleep(after) => {
                 let reason = if code == 0 { ExitReason::Completed } else { ExitReason::Error };
                 shared.end(id, &Exit { code, reason }, "");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use tokio::sync::watch;
+use component_base::watch;
 
 use super::Script;
 use crate::{
