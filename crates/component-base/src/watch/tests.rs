@@ -12,7 +12,7 @@ async fn waiters_wake_in_the_order_in_which_they_came() {
     for waiter in 0..32 {
         let (mut receiver, woken) = (sender.subscribe(), woken.clone());
         supervisor.spawn("waiter", async move {
-            receiver.wait_for(|value| *value > 0).await.expect("the sender lives");
+            drop(receiver.wait_for(|value| *value > 0).await.expect("the sender lives"));
             woken.lock().push(waiter);
         });
     }
