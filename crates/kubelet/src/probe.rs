@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use component_base::Random;
-use cri::{ContainerId, RuntimeError, RuntimeService};
+use cri::{ContainerId, DuplexStream, RuntimeError, RuntimeService};
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Container, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -21,7 +21,7 @@ const BODY_MAX: usize = 10 << 10;
 /// Opens connections to Pods: from inside the node's network.
 pub trait ProbeDialer: Send + Sync + std::fmt::Debug {
     /// Connects, within the caller's time.
-    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<TcpStream>>;
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<Box<dyn DuplexStream>>>;
 }
 
 /// Connects from the process' own network namespace.
@@ -29,8 +29,11 @@ pub trait ProbeDialer: Send + Sync + std::fmt::Debug {
 pub struct TcpProbeDialer;
 
 impl ProbeDialer for TcpProbeDialer {
-    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<TcpStream>> {
-        Box::pin(TcpStream::connect(address))
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, std::io::Result<Box<dyn DuplexStream>>> {
+        Box::pin(async move {
+            let stream: Box<dyn DuplexStream> = Box::new(TcpStream::connect(address).await?);
+            Ok(stream)
+        })
     }
 }
 
