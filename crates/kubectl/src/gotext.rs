@@ -7,8 +7,8 @@ mod print;
 mod quote;
 
 pub(crate) use json::{json, json_indented};
-pub(crate) use number::{float, float_with};
-pub(crate) use print::{Verbs, sprint, sprintf, sprintln, value};
+pub(crate) use number::float_with;
+pub(crate) use print::{sprint, sprintf, sprintln, value};
 pub(crate) use quote::{is_printable, quote, unquote, unquote_char};
 
 use serde_json::Value;
@@ -22,8 +22,10 @@ pub(crate) enum Any {
     Nil,
     /// `bool`
     Bool(bool),
-    /// `int`: constants of a template, lengths, and JSON's whole numbers where [`Numbers::Whole`] is asked for.
+    /// `int`: constants of a template and lengths.
     Int(i64),
+    /// `int64`: whole numbers of an object.
+    Int64(i64),
     /// `uint8`: an element of a string.
     Byte(u8),
     /// `float64`
@@ -36,29 +38,20 @@ pub(crate) enum Any {
     Map(Rc<BTreeMap<Rc<str>, Any>>),
 }
 
-/// How numbers of JSON are decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbers {
-    /// Whole numbers as `int64`, as apimachinery's decoder of unstructured objects does.
-    Whole,
-    /// All as `float64`, as `encoding/json` does.
-    Float,
-}
-
 impl Any {
-    /// A decoded JSON value.
-    pub(crate) fn from_json(value: &Value, numbers: Numbers) -> Any {
+    /// A decoded JSON value: whole numbers are `int64`, others `float64`, as apimachinery decodes unstructured objects.
+    pub(crate) fn from_json(value: &Value) -> Any {
         match value {
             Value::Null => Any::Nil,
             Value::Bool(b) => Any::Bool(*b),
-            Value::Number(n) => match (numbers, n.as_i64()) {
-                (Numbers::Whole, Some(whole)) => Any::Int(whole),
-                _ => Any::Float(n.as_f64().unwrap_or_default()),
+            Value::Number(n) => match n.as_i64() {
+                Some(whole) => Any::Int64(whole),
+                None => Any::Float(n.as_f64().unwrap_or_default()),
             },
             Value::String(s) => Any::Text(s.as_str().into()),
-            Value::Array(items) => Any::List(items.iter().map(|item| Any::from_json(item, numbers)).collect()),
+            Value::Array(items) => Any::List(items.iter().map(Any::from_json).collect()),
             Value::Object(fields) => Any::Map(Rc::new(
-                fields.iter().map(|(key, field)| (key.as_str().into(), Any::from_json(field, numbers))).collect(),
+                fields.iter().map(|(key, field)| (key.as_str().into(), Any::from_json(field))).collect(),
             )),
         }
     }
@@ -69,6 +62,7 @@ impl Any {
             Any::Nil => "<nil>",
             Any::Bool(_) => "bool",
             Any::Int(_) => "int",
+            Any::Int64(_) => "int64",
             Any::Byte(_) => "uint8",
             Any::Float(_) => "float64",
             Any::Text(_) => "string",

@@ -6,7 +6,7 @@
 mod evaluate;
 mod parse;
 
-use crate::gotext::{self, Any, Numbers};
+use crate::gotext::{self, Any};
 use serde_json::Value;
 
 /// A template that was parsed.
@@ -56,7 +56,7 @@ impl JsonPath {
     /// What `-o jsonpath=` prints of an object; the error is the whole text that kubectl shows after `error: `.
     pub fn print_object(&self, object: &Value) -> Result<String, JsonPathError> {
         self.execute(object).map_err(|error| {
-            let go_syntax = gotext::sprintf("%#v", &[Any::from_json(object, Numbers::Whole)]);
+            let go_syntax = gotext::sprintf("%#v", &[Any::from_json(object)]);
             JsonPathError(format!(
                 "error executing jsonpath {}: Error executing template: {error}. Printing more information for debugging \
                  the template:\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{go_syntax}\n\n\n",
@@ -80,7 +80,7 @@ pub fn print_value(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Array(_) | Value::Object(_) => gotext::json(value),
-        scalar => gotext::value(&Any::from_json(scalar, Numbers::Whole)),
+        scalar => gotext::value(&Any::from_json(scalar)),
     }
 }
 

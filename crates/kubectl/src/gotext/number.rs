@@ -1,10 +1,5 @@
 //! Floating point numbers as `strconv.FormatFloat` prints them.
 
-/// What `%v` prints: the shortest text that reads back as the same number, with an exponent below 1e-4 and from 1e6 on.
-pub(crate) fn float(number: f64) -> String {
-    float_with(number, 'g', None)
-}
-
 /// A number in format `verb`, one of `e E f F g G`. Without a `precision` the shortest text that reads back as the same.
 pub(crate) fn float_with(number: f64, verb: char, precision: Option<usize>) -> String {
     if number.is_nan() {

@@ -5,14 +5,14 @@ use super::{Any, float_with};
 
 /// Flags, width and precision of one verb.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Verbs {
+struct Verbs {
     plus: bool,
     minus: bool,
     sharp: bool,
     space: bool,
     zero: bool,
     /// `%#v`
-    pub(crate) go_syntax: bool,
+    go_syntax: bool,
     width: Option<usize>,
     precision: Option<usize>,
 }
@@ -209,7 +209,7 @@ impl Format<'_> {
     /// The next operand as a width or precision.
     fn operand_number(&mut self) -> Option<i64> {
         let number = match self.operands.get(self.operand)? {
-            Any::Int(number) => Some(*number),
+            Any::Int(number) | Any::Int64(number) => Some(*number),
             Any::Byte(number) => Some(i64::from(*number)),
             _ => None,
         };
@@ -220,7 +220,7 @@ impl Format<'_> {
 
 impl Verbs {
     /// Prints one operand.
-    pub(crate) fn print(self, operand: &Any, verb: char, out: &mut String) {
+    fn print(self, operand: &Any, verb: char, out: &mut String) {
         match (operand, verb) {
             (Any::Nil, 'v' | 'T') => self.pad("<nil>", out),
             (Any::Nil, _) => out.push_str(&format!("%!{verb}(<nil>)")),
@@ -235,7 +235,7 @@ impl Verbs {
             Any::Nil if self.go_syntax => out.push_str("interface {}(nil)"),
             Any::Nil => out.push_str("<nil>"),
             Any::Bool(b) if matches!(verb, 't' | 'v') => self.pad(if *b { "true" } else { "false" }, out),
-            Any::Int(number) => self.integer(operand, *number, verb, out),
+            Any::Int(number) | Any::Int64(number) => self.integer(operand, *number, verb, out),
             Any::Byte(number) if self.go_syntax && verb == 'v' => out.push_str(&format!("{number:#x}")),
             Any::Byte(number) => self.integer(operand, i64::from(*number), verb, out),
             Any::Float(number) => self.float(operand, *number, verb, out),
@@ -261,8 +261,15 @@ impl Verbs {
                 });
                 out.push_str(close);
             }
-            Any::Bool(_) => bad_verb(operand, verb, out),
+            Any::Bool(_) => self.bad_verb(operand, verb, out),
         }
+    }
+
+    /// What Go prints for a verb that does not fit the operand: the flags still count.
+    fn bad_verb(self, operand: &Any, verb: char, out: &mut String) {
+        out.push_str(&format!("%!{verb}({}=", operand.type_name()));
+        self.nested(operand, 'v', out);
+        out.push(')');
     }
 
     fn separated<T>(
@@ -332,7 +339,7 @@ impl Verbs {
                 };
                 self.pad(&joined, out);
             }
-            _ => bad_verb(operand, verb, out),
+            _ => self.bad_verb(operand, verb, out),
         }
     }
 
@@ -341,7 +348,7 @@ impl Verbs {
         let text = match verb {
             'v' | 'g' | 'G' => float_with(number, if verb == 'G' { 'G' } else { 'g' }, precision),
             'e' | 'E' | 'f' | 'F' => float_with(number, verb, precision.or(Some(6))),
-            _ => return bad_verb(operand, verb, out),
+            _ => return self.bad_verb(operand, verb, out),
         };
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => ("-", digits.to_string()),
@@ -383,7 +390,7 @@ impl Verbs {
                 }
                 return Verbs { zero: false, ..self }.pad(&text, out);
             }
-            _ => return bad_verb(operand, verb, out),
+            _ => return self.bad_verb(operand, verb, out),
         };
         let sign = match (number < 0, self.plus, self.space) {
             (true, ..) => "-",
@@ -418,9 +425,4 @@ fn with_point(digits: &str, verb: char, precision: Option<usize>) -> String {
         text.push_str(&"0".repeat(precision.unwrap_or(6).saturating_sub(shown)));
     }
     text + tail
-}
-
-/// What Go prints for a verb that does not fit the operand.
-fn bad_verb(operand: &Any, verb: char, out: &mut String) {
-    out.push_str(&format!("%!{verb}({}={})", operand.type_name(), value(operand)));
 }

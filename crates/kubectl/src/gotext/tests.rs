@@ -1,9 +1,9 @@
-use super::{Any, Numbers, json, json_indented, quote, sprintf, unquote, value};
+use super::{Any, json, json_indented, quote, sprintf, unquote, value};
 use serde_json::json as data;
 
 #[test]
 fn maps_lists_and_numbers_print_as_in_go() {
-    let any = Any::from_json(&data!({"b": [1, 2.5, null], "a": {"x": true}, "big": 12345678}), Numbers::Float);
+    let any = Any::from_json(&data!({"b": [1, 2.5, null], "a": {"x": true}, "big": 12345678.0}));
     assert_eq!(value(&any), "map[a:map[x:true] b:[1 2.5 <nil>] big:1.2345678e+07]");
     assert_eq!(
         sprintf("%#v", &[any]),

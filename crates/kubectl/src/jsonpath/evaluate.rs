@@ -2,6 +2,7 @@
 
 use super::JsonPathError;
 use super::parse::{Node, Parameter};
+use crate::gotext::{self, Any};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -154,9 +155,7 @@ impl Walk {
                 None => {
                     let shown = match &item {
                         Item::Nothing => "<invalid reflect.Value>".to_string(),
-                        Item::Value(value) => {
-                            crate::gotext::value(&crate::gotext::Any::from_json(value, crate::gotext::Numbers::Whole))
-                        }
+                        Item::Value(value) => gotext::value(&Any::from_json(value)),
                     };
                     return fault(format!("{shown} is not array or slice and cannot be filtered"), true);
                 }
