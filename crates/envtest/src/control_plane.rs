@@ -1,0 +1,115 @@
+//! The control plane, composed as the daemon of `skiff` composes it, but for listeners and certificates.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::UserInfo;
+use apiserver::{ApiServer, NODE_PORTS, ServerConfig, ServiceCidr, ServiceNetwork, TokenAuthority};
+use client::{Client, Informers};
+use component_base::Supervisor;
+use component_base::metrics::Registry;
+use controllers::{Addresses, ControllerContext, IdentifiedClients};
+use datastore::{Datastore, Revision, SimulatedDisk};
+use scheduler::SchedulerConfig;
+
+use crate::failure::Failure;
+use crate::faults::Dice;
+use crate::store::ObservedStore;
+use crate::transport::{Life, client_of};
+use crate::world::World;
+
+/// How often history that nobody can ask for any more is forgotten, as in the daemon.
+const COMPACT_EVERY: Duration = Duration::from_secs(300);
+/// Stands for the CA's certificate, which nobody here checks anything by.
+const ROOT_CA: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
+const SERVICE_CIDR: ServiceCidr = ServiceCidr { base: Ipv4Addr::new(10, 96, 0, 0), prefix: 16 };
+const LOAD_BALANCERS: Addresses = Addresses { first: Ipv4Addr::new(10, 88, 0, 128), count: 64 };
+
+/// A running control plane.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    pub(crate) life: Life,
+    pub(crate) store: Arc<ObservedStore>,
+    disk: SimulatedDisk,
+    supervisor: Supervisor,
+}
+
+/// Controllers are service accounts of `kube-system`.
+#[derive(Debug)]
+struct ControllerClients {
+    life: Life,
+    dice: Arc<Dice>,
+}
+
+impl IdentifiedClients for ControllerClients {
+    fn client(&self, name: &str) -> Client {
+        client_of(&self.life, UserInfo::service_account("kube-system", name), &self.dice)
+    }
+}
+
+impl ControlPlane {
+    /// Starts everything from what is on `disk`; returns when the API answers.
+    pub(crate) async fn start(world: &World, token_key: &[u8], disk: SimulatedDisk) -> Result<Self, Failure> {
+        let failed = |what: &dyn std::fmt::Display| Failure::Start(what.to_string());
+        let supervisor = world.supervisor.child();
+        let store = Arc::new(ObservedStore::open(&disk, world.clone()).map_err(|error| failed(&error))?);
+        let datastore: Arc<dyn Datastore> = store.clone();
+        compact(&supervisor, datastore.clone());
+        let issuer = "https://kubernetes.default.svc.cluster.local".to_owned();
+        let config = ServerConfig {
+            datastore,
+            admission: admission::plugins(world.random.clone()),
+            clock: world.clock.clone(),
+            random: world.random.clone(),
+            authority: Arc::new(TokenAuthority::new(issuer, token_key).map_err(|error| failed(&error))?),
+            service_network: ServiceNetwork::new(SERVICE_CIDR, NODE_PORTS),
+            external_address: "10.88.0.2:6443".to_owned(),
+            metrics: Registry::new(),
+        };
+        let server = ApiServer::start(config, &supervisor).map_err(|error| failed(&error))?;
+        server.bootstrap().await?;
+        let life = Life { server, crashed: supervisor.shutdown() };
+        let client = |user: UserInfo| client_of(&life, user, &world.dice);
+        let reader = client(UserInfo::new("system:apiserver", &["system:masters"]));
+        let informers = Informers::new(reader, supervisor.clone(), world.random.clone());
+        scheduler::start(SchedulerConfig {
+            client: client(UserInfo::new("system:kube-scheduler", &[])),
+            informers: informers.clone(),
+            supervisor: supervisor.clone(),
+            clock: world.clock.clone(),
+            random: world.random.clone(),
+        });
+        controllers::start(&ControllerContext {
+            clients: Arc::new(ControllerClients { life: life.clone(), dice: world.dice.clone() }),
+            informers,
+            supervisor: supervisor.clone(),
+            clock: world.clock.clone(),
+            random: world.random.clone(),
+            root_ca: ROOT_CA.into(),
+            load_balancer_addresses: Some(LOAD_BALANCERS),
+        });
+        Ok(Self { life, store, disk, supervisor })
+    }
+
+    /// The power fails: all parts end where they are. Gives the disk as it is then.
+    pub(crate) fn crash(&self) -> SimulatedDisk {
+        self.supervisor.begin_shutdown();
+        self.disk.crash()
+    }
+}
+
+/// Forgets history from time to time: what was current at the last round stays readable until the next.
+fn compact(supervisor: &Supervisor, datastore: Arc<dyn Datastore>) {
+    supervisor.spawn_until_shutdown("compaction", async move {
+        let mut last: Option<Revision> = None;
+        loop {
+            tokio::time::sleep(COMPACT_EVERY).await;
+            if let Some(to) = last {
+                // Only a revision of the future is refused, and this one is of the past.
+                let _ = datastore.compact(to).await;
+            }
+            last = Some(datastore.revision());
+        }
+    });
+}

@@ -1,0 +1,33 @@
+//! A directory for the kubelets' files, which goes with the run.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Runs of this process so far: several may go on at once.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// A directory that is removed when this is dropped. Its name never gets into an object or a message.
+#[derive(Debug)]
+pub(crate) struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let run = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("skiff-envtest-{}-{run}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        // What can't be removed is in the system's directory for what may be lost.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
