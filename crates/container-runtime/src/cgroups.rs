@@ -10,7 +10,7 @@ mod stats;
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,6 +46,28 @@ pub(crate) struct Cgroup {
     hierarchies: Arc<Hierarchies>,
     /// Without a leading slash.
     path: PathBuf,
+}
+
+/// Ways into a group that stall nobody. A write to `cgroup.procs` waits for a grace period of the kernel, tens of
+/// milliseconds; a v1 `tasks` file moves the writing thread alone and waits for nothing, and on v2 a process can be born in
+/// its group.
+#[derive(Debug)]
+pub(crate) struct Entrances {
+    tasks: Vec<OwnedFd>,
+    unified: Option<OwnedFd>,
+}
+
+impl Entrances {
+    /// The v2 group's directory, for [`crate::sys::process::clone_into`].
+    pub(crate) fn unified(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Moves this thread into the v1 groups. Call it in the process that was born in the v2 group.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        // A zero stands for the thread that writes it.
+        self.tasks.iter().try_for_each(|tasks| rustix::io::write(tasks, b"0").map(drop).map_err(Into::into))
+    }
 }
 
 fn write(path: PathBuf, value: &str) -> Result<(), CgroupError> {
@@ -107,17 +129,21 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Descriptors to which a process writes `0` to enter. On v1 those are of `tasks` files: they move the writing thread
-    /// alone and wait for nobody, where `cgroup.procs` may stall for tens of milliseconds.
-    pub(crate) fn entrances(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        let file = |unified: bool| if unified { "cgroup.procs" } else { "tasks" };
-        let mounts = self.hierarchies.mounts_with_kind();
-        let open = mounts.map(|(mount, unified)| {
-            let path = mount.join(&self.path).join(file(unified));
-            let opened = fs::OpenOptions::new().write(true).open(&path);
-            opened.map(OwnedFd::from).map_err(|source| CgroupError::Read { path, source })
-        });
-        open.collect()
+    /// The ways into it, for a process that is about to be made.
+    pub(crate) fn entrances(&self) -> Result<Entrances, CgroupError> {
+        let mut entrances = Entrances { tasks: Vec::new(), unified: None };
+        for (mount, unified) in self.hierarchies.mounts_with_kind() {
+            let directory = mount.join(&self.path);
+            let (path, write) = if unified { (directory, false) } else { (directory.join("tasks"), true) };
+            let opened = fs::OpenOptions::new().read(!write).write(write).open(&path).map(OwnedFd::from);
+            let opened = opened.map_err(|source| CgroupError::Read { path, source })?;
+            if unified {
+                entrances.unified = Some(opened);
+            } else {
+                entrances.tasks.push(opened);
+            }
+        }
+        Ok(entrances)
     }
 
     /// Sets limits; what is none stays as it is.

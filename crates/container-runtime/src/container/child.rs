@@ -1,7 +1,7 @@
 //! A container's first process.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 use rustix::thread::UnshareFlags;
@@ -11,11 +11,12 @@ use super::process::{become_program, take_streams, take_terminal};
 use super::report::{Reporter, StartFailure};
 use super::root::Root;
 use super::spec::{ContainerSpec, Streams};
+use crate::cgroups::Entrances;
 use crate::sys::mount::{ATTR_RDONLY, MountChange, change_mount};
 use crate::sys::process::{exit, reset_signals, unshare};
 
 /// Runs in the child, in new mount and (usually) PID namespaces; ends as the container's program or not at all.
-pub(crate) fn run(spec: &ContainerSpec, entrances: &[OwnedFd], streams: Option<Streams>, reporter: &Reporter) -> ! {
+pub(crate) fn run(spec: &ContainerSpec, entrances: &Entrances, streams: Option<Streams>, reporter: &Reporter) -> ! {
     let failure = match prepare(spec, entrances, streams, reporter) {
         Ok(()) => become_program(&spec.process, reporter),
         Err(failure) => failure,
@@ -28,16 +29,14 @@ fn step<T>(what: &str, result: rustix::io::Result<T>) -> Result<T, StartFailure>
     result.map_err(|error| StartFailure::of(what, &io::Error::from(error)))
 }
 
-/// Enters the cgroups: a zero stands for the process that writes it.
-pub(super) fn enter_cgroups(entrances: &[OwnedFd]) -> Result<(), StartFailure> {
-    entrances.iter().try_for_each(|entrance| {
-        step("failed to enter the container's cgroup", rustix::io::write(entrance, b"0").map(drop))
-    })
+/// Enters the cgroups that it was not born in.
+pub(super) fn enter_cgroups(entrances: &Entrances) -> Result<(), StartFailure> {
+    entrances.enter().map_err(|error| StartFailure::of("failed to enter the container's cgroup", &error))
 }
 
 fn prepare(
     spec: &ContainerSpec,
-    entrances: &[OwnedFd],
+    entrances: &Entrances,
     streams: Option<Streams>,
     reporter: &Reporter,
 ) -> Result<(), StartFailure> {

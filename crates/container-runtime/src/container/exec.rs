@@ -1,7 +1,7 @@
 //! A process exec'd into a running container.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -9,13 +9,14 @@ use super::child::enter_cgroups;
 use super::process::{become_program, take_streams, take_terminal};
 use super::report::{Reporter, StartFailure};
 use super::spec::{ProcessSpec, Streams};
+use crate::cgroups::Entrances;
 use crate::sys::process::{exit, reset_signals};
 
 /// Runs in the child, which is in the container's PID namespace already; `container` is its first process.
 pub(crate) fn run(
     spec: &ProcessSpec,
     container: BorrowedFd<'_>,
-    entrances: &[OwnedFd],
+    entrances: &Entrances,
     streams: Option<Streams>,
     reporter: &Reporter,
 ) -> ! {

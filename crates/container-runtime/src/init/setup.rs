@@ -14,7 +14,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::serve::{Init, permit_comment};
-use crate::cgroups::Hierarchies;
+use crate::cgroups::{Entrances, Hierarchies};
 use crate::sys::process::unshare;
 
 /// What the launcher, outside, has prepared.
@@ -26,8 +26,8 @@ pub(crate) struct Isolation {
     pub(crate) host_nft: NftSocket,
     /// The host's network namespace.
     pub(crate) host_namespace: OwnedFd,
-    /// Where to write a zero to enter the node's cgroup.
-    pub(crate) entrances: Vec<OwnedFd>,
+    /// The ways into the node's cgroup.
+    pub(crate) entrances: Entrances,
     pub(crate) hierarchies: Hierarchies,
     pub(crate) link: NodeLink,
     pub(crate) pod_cidrs: Vec<Cidr>,
@@ -48,9 +48,7 @@ fn step<T, E: Into<Box<dyn std::error::Error>>>(what: &str, result: Result<T, E>
 
 /// Furnishes the namespaces that this process was cloned into.
 pub(crate) fn isolate(init: &mut Init, mut isolation: Isolation) -> Result<(), String> {
-    for entrance in &isolation.entrances {
-        step("enter the node's cgroup", rustix::io::write(entrance, b"0").map_err(io::Error::from))?;
-    }
+    step("enter the node's cgroup", isolation.entrances.enter())?;
     step("create a cgroup namespace", unshare(UnshareFlags::NEWCGROUP))?;
     step("set the host name", rustix::system::sethostname(init.node.as_bytes()).map_err(io::Error::from))?;
     step("mount the node's file systems", mounts(&isolation.hierarchies))?;

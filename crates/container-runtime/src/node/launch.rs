@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::{KILL_PATIENCE, Node, NodeConfig, NodeError, Record, started_ticks, sweep, wait_for_end};
 use crate::cgroups::{Cgroup, Hierarchies};
 use crate::init::{Daemon, Init, Isolation, isolate, listen};
-use crate::sys::process::{Cloned, clone, exit, is_single_threaded, pidfd_kill};
+use crate::sys::process::{Cloned, clone_into, exit, is_single_threaded, pidfd_kill};
 
 const NAMESPACES: i32 =
     libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
@@ -110,7 +110,9 @@ fn make(config: &NodeConfig, failed: Failed<'_>) -> Result<(i32, OwnedFd), NodeE
         pod_cidrs: config.pod_cidrs.clone(),
     };
     let (ready, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed("create a pipe", &error))?;
-    match clone(NAMESPACES).map_err(|error| failed("create its namespaces (this needs root)", &error))? {
+    match clone_into(NAMESPACES, isolation.entrances.unified())
+        .map_err(|error| failed("create its namespaces (this needs root)", &error))?
+    {
         Cloned::Child => {
             drop(ready);
             become_init(config, init, isolation, &daemon, tell)

@@ -15,11 +15,11 @@ use super::logs::Log;
 use super::output::{Output, Sink};
 use super::protocol::{ContainerReport, ExitRecord, Phase};
 use super::sandbox::Sandbox;
-use crate::cgroups::{Cgroup, Hierarchies};
+use crate::cgroups::{Cgroup, Entrances, Hierarchies};
 use crate::container::{
     ContainerSpec, Outcome, ProcessSpec, StartFailure, Streams, collect, pair, run_container, run_exec,
 };
-use crate::sys::process::{Cloned, clone};
+use crate::sys::process::{Cloned, clone_into};
 use crate::user::User;
 
 /// What a container is.
@@ -124,7 +124,7 @@ impl Container {
         let own_pids = if self.spec.pid == NamespaceMode::Container { libc::CLONE_NEWPID } else { 0 };
         let mut streams = Some(streams);
         let cloned = sandbox
-            .in_shared_pids(|| match clone(libc::CLONE_NEWNS | own_pids)? {
+            .in_shared_pids(|| match clone_into(libc::CLONE_NEWNS | own_pids, entrances.unified())? {
                 Cloned::Child => run_container(&self.spec, &entrances, streams.take().flatten(), &reporter),
                 Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
             })
@@ -151,7 +151,7 @@ impl Container {
         Ok(())
     }
 
-    fn entrances(&self) -> Result<Vec<OwnedFd>, StartFailure> {
+    fn entrances(&self) -> Result<Entrances, StartFailure> {
         self.cgroup.entrances().map_err(|error| StartFailure::of("failed to enter the container's cgroup", &error))
     }
 
@@ -192,7 +192,7 @@ impl Container {
                 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
                 move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
             };
-            let made = sandbox.in_pid_namespace_of(enter, || match clone(0)? {
+            let made = sandbox.in_pid_namespace_of(enter, || match clone_into(0, entrances.unified())? {
                 Cloned::Child => run_exec(&spec, pidfd.as_fd(), &entrances, streams.take().flatten(), &reporter),
                 Cloned::Parent { pid, .. } => Ok(pid),
             });

@@ -30,12 +30,21 @@ pub(crate) fn is_single_threaded() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
+/// `CLONE_INTO_CGROUP` (Linux 5.7), which does not fit the C library's type for flags.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// A new process, in new namespaces as `flags` (`CLONE_NEW*`) say. The caller has to be single-threaded: the child goes on
 /// with ordinary Rust code.
 pub(crate) fn clone(flags: i32) -> io::Result<Cloned> {
+    clone_into(flags, None)
+}
+
+/// As [`clone`]; the process begins its life in the v2 cgroup whose directory is given.
+pub(crate) fn clone_into(flags: i32, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
+    let into = if cgroup.is_some() { INTO_CGROUP } else { 0 };
     let arguments = libc::clone_args {
-        flags: u64::from((flags | libc::CLONE_PIDFD).cast_unsigned()),
+        flags: u64::from((flags | libc::CLONE_PIDFD).cast_unsigned()) | into,
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -45,7 +54,7 @@ pub(crate) fn clone(flags: i32) -> io::Result<Cloned> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: cgroup.map_or(0, |directory| u64::from(directory.as_raw_fd().cast_unsigned())),
     };
     // SAFETY: the arguments are a valid `clone_args` of the size given; without a stack and without CLONE_VM the child is a
     // copy that returns here, as after fork. Callers are single-threaded, so no lock is held by a thread that is not copied.
