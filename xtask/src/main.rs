@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod conformance;
 mod kubectl;
 mod process;
 mod test;
@@ -20,10 +21,14 @@ fn main() -> Result<()> {
         ["codegen", "schemas", reference] => codegen::schemas::generate(Path::new(reference), &repository()),
         ["bench", name] => bench::run_named(&repository(), name, None),
         ["bench", name, "--skiff", file] => bench::run_named(&repository(), name, Some(file)),
+        // What `bench rollout` runs inside the node.
+        ["load", address, rate] => bench::load_from_within(address, rate),
+        ["conformance", words @ ..] => conformance::run_suite(&repository(), words),
         ["kubectl"] => kubectl::build(&repository()).map(drop),
         ["test"] => test::run_all(&repository()),
         _ => bail!(
-            "unknown task {words:?}\nhint: cargo xtask test | kubectl | bench {{start,pod}} [--skiff FILE] | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR"
+            "unknown task {words:?}\nhint: cargo xtask test | kubectl | bench {{{}}} [--skiff FILE] | conformance KIT | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR",
+            bench::NAMES.join(",")
         ),
     }
 }

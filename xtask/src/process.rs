@@ -32,3 +32,9 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{}` printed something that is no text", words(command)))
 }
+
+/// Prints a result.
+pub(crate) fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes()).context("failed to print")
+}

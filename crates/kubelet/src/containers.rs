@@ -27,6 +27,8 @@ use crate::volumes::{self, VolumeFile, VolumePlan};
 
 /// Where a container writes its last words, and how much of them is kept.
 const TERMINATION_MESSAGE_MAX: usize = 4096;
+/// How long the end of a Pod waits for Services to let go of it: many times what a busy machine takes.
+const WITHDRAWAL_MAX: Duration = Duration::from_secs(2);
 /// How much of a token's life passes before a new one is asked for (upstream: `pkg/kubelet/token`).
 const TOKEN_LIFE_PERCENT: i64 = 80;
 /// The oldest that a token becomes.
@@ -427,7 +429,8 @@ impl PodHands {
         u64::try_from(asked).unwrap_or(0)
     }
 
-    /// Runs the preStop hook and stops a container; the hook's time counts against the grace.
+    /// Runs the preStop hook and stops a container; the hook's time counts against the grace. A Pod that goes gets no new
+    /// requests by then.
     pub(crate) async fn stop(
         &self,
         container: &Container,
@@ -440,15 +443,8 @@ impl PodHands {
         self.recorder().event(about.clone(), EventType::Normal, "Killing", text);
         let grace = Duration::from_secs(grace_seconds);
         let started = tokio::time::Instant::now();
-        let hook = container.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref());
-        if let Some(hook) = hook.filter(|_| grace_seconds > 0) {
-            match tokio::time::timeout(grace, self.hook(hook, container, id, pod_ip)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => {
-                    self.recorder().event(about, EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
-                }
-                Err(_) => tracing::debug!(container = %container.name, "the preStop hook took all of the grace"),
-            }
+        if grace_seconds > 0 {
+            tokio::join!(self.pre_stop(container, id, grace, pod_ip), self.withdrawn(grace));
         }
         // Upstream gives two seconds more where the hook has eaten everything up.
         let least = if grace_seconds == 0 { Duration::ZERO } else { Duration::from_secs(2).min(grace) };
@@ -457,6 +453,31 @@ impl PodHands {
             && !error.is_not_found()
         {
             tracing::warn!(container = %container.name, error = %error, "failed to stop a container");
+        }
+    }
+
+    /// Runs the preStop hook of `container`, if it has one, for as long as the grace lasts.
+    async fn pre_stop(&self, container: &Container, id: &ContainerId, grace: Duration, pod_ip: &str) {
+        let hook = container.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref());
+        let Some(hook) = hook else { return };
+        match tokio::time::timeout(grace, self.hook(hook, container, id, pod_ip)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => {
+                let about = self.about_container(&container.name);
+                self.recorder().event(about, EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
+            }
+            Err(_) => tracing::debug!(container = %container.name, "the preStop hook took all of the grace"),
+        }
+    }
+
+    /// Waits until a Pod that is being deleted gets no new requests.
+    async fn withdrawn(&self, grace: Duration) {
+        if self.pod.metadata.deletion_timestamp.is_none() {
+            return;
+        }
+        let withdrawn = self.shared.traffic.withdrawn(names::uid(&self.pod));
+        if tokio::time::timeout(WITHDRAWAL_MAX.min(grace), withdrawn).await.is_err() {
+            tracing::warn!(pod = %names::full_name(&self.pod), "a Pod is stopped although Services may still lead to it");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::config::ClusterDns;
 use crate::logs::{LogError, LogQuery, LogSource};
 use crate::names;
 use crate::probe::ProbeDialer;
+use crate::traffic::TrafficBarrier;
 use crate::worker::{self, Told, WorkerHandle};
 
 /// Workers that have ended and wait to be forgotten.
@@ -80,6 +81,29 @@ impl KubeletConfig {
     }
 }
 
+/// What a kubelet works with; each is one thing of the world that tests replace.
+#[derive(Debug)]
+pub struct KubeletWorld {
+    /// Speaks as the node.
+    pub client: Client,
+    /// The local copies that the parts of a process share.
+    pub informers: Informers,
+    /// Runs containers.
+    pub runtime: Arc<dyn RuntimeService>,
+    /// Has images, or gets them.
+    pub images: Arc<dyn ImageService>,
+    /// Reaches Pods for probes.
+    pub dialer: Arc<dyn ProbeDialer>,
+    /// Knows when Services have stopped to send requests to a Pod.
+    pub traffic: Arc<dyn TrafficBarrier>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Jitter.
+    pub random: Arc<Random>,
+    /// Runs the tasks.
+    pub supervisor: Supervisor,
+}
+
 /// What all workers share.
 pub(crate) struct Shared {
     pub(crate) config: KubeletConfig,
@@ -89,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) recorder: EventRecorder,
     pub(crate) services: Informer,
     pub(crate) dialer: Arc<dyn ProbeDialer>,
+    pub(crate) traffic: Arc<dyn TrafficBarrier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     pub(crate) supervisor: Supervisor,
@@ -109,18 +134,8 @@ impl std::fmt::Debug for Kubelet {
 
 impl Kubelet {
     /// Starts a kubelet: registers its node, takes over what runs there, and follows the Pods that are bound to it.
-    #[allow(clippy::too_many_arguments, reason = "each is one thing of the world that tests replace")]
-    pub fn start(
-        config: KubeletConfig,
-        client: Client,
-        informers: &Informers,
-        runtime: Arc<dyn RuntimeService>,
-        images: Arc<dyn ImageService>,
-        dialer: Arc<dyn ProbeDialer>,
-        clock: Arc<dyn Clock>,
-        random: Arc<Random>,
-        supervisor: Supervisor,
-    ) -> Self {
+    pub fn start(config: KubeletConfig, world: KubeletWorld) -> Self {
+        let KubeletWorld { client, informers, runtime, images, dialer, traffic, clock, random, supervisor } = world;
         let recorder = EventRecorder::start(client.clone(), &supervisor, clock.clone(), "kubelet", &config.node_name);
         let pods = informers.selected(PODS, &format!("spec.nodeName={}", config.node_name));
         let services = informers.of(SERVICES);
@@ -132,6 +147,7 @@ impl Kubelet {
             recorder,
             services,
             dialer,
+            traffic,
             clock,
             random,
             supervisor: supervisor.clone(),

@@ -16,9 +16,11 @@ mod names;
 mod node;
 mod probe;
 mod status;
+mod traffic;
 mod volumes;
 mod worker;
 
-pub use kubelet::{Kubelet, KubeletConfig, NodeFacts};
+pub use kubelet::{Kubelet, KubeletConfig, KubeletWorld, NodeFacts};
 pub use logs::{LogError, LogQuery, LogSource};
 pub use probe::{ProbeDialer, TcpProbeDialer};
+pub use traffic::{NoTrafficBarrier, TrafficBarrier};

@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "skiff", version, about, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// Which local cluster is meant.
-    #[arg(short, long, global = true, default_value = "skiff", value_name = "NAME")]
-    pub(crate) profile: String,
+    /// Which local cluster is meant [default: `skiff`, or `minikube` when called by that name]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -31,8 +31,15 @@ pub(crate) enum Command {
     /// Load, list and remove images of the node.
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Load the tutorial's sample application.
+    /// Print the node's address.
+    Ip,
+    /// Open a Service in the browser, or print the URL by which the host reaches it.
+    Service(ServiceArgs),
+    /// Play the tutorial on real containers: start, deploy, expose, scale, update, roll back.
     Demo(DemoArgs),
+    /// The command line of Kubernetes, for this and any other cluster.
+    #[command(disable_help_flag = true)]
+    Kubectl(KubectlArgs),
     /// Print the log of the cluster's own process.
     Logs,
     /// The cluster's own process. Started by node init, not by people.
@@ -57,8 +64,34 @@ pub(crate) struct DeleteArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Only load the images that the tutorial names, under those names.
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub(crate) load_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// The Service's name.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) name: Option<String>,
+    /// Its namespace.
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Only print the URLs.
+    #[arg(long)]
+    pub(crate) url: bool,
+    /// Print all Services of all namespaces as a table.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Make the URLs `https` ones.
+    #[arg(long)]
+    pub(crate) https: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KubectlArgs {
+    /// What kubectl is told.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub(crate) arguments: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

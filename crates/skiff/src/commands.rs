@@ -2,8 +2,11 @@
 
 mod delete;
 mod demo;
-mod image;
+pub(crate) mod image;
+mod ip;
+mod kubectl;
 mod logs;
+mod service;
 mod ssh;
 mod start;
 mod status;
@@ -18,9 +21,9 @@ use crate::cli::{Cli, Command};
 use crate::cluster::Cluster;
 use crate::{daemon, host};
 
-/// Runs a command.
-pub(crate) fn run(arguments: Cli) -> Result<ExitCode> {
-    let profile = arguments.profile.as_str();
+/// Runs a command, for the cluster `default_profile` if the command line names none.
+pub(crate) fn run(arguments: Cli, default_profile: &str) -> Result<ExitCode> {
+    let profile = arguments.profile.as_deref().unwrap_or(default_profile);
     match arguments.command {
         Command::Start(args) => start::run(profile, &args),
         Command::Status => status::run(profile),
@@ -28,7 +31,10 @@ pub(crate) fn run(arguments: Cli) -> Result<ExitCode> {
         Command::Delete(args) => delete::run(profile, &args),
         Command::Ssh(args) => ssh::run(profile, &args),
         Command::Image(command) => image::run(command),
-        Command::Demo(_) => demo::run(),
+        Command::Ip => ip::run(profile),
+        Command::Service(args) => service::run(profile, &args),
+        Command::Demo(args) => demo::run(profile, &args),
+        Command::Kubectl(args) => Ok(kubectl::run(arguments.profile.as_deref(), args.arguments)),
         Command::Logs => logs::run(profile),
         Command::Daemon(args) => daemon::run(&args.directory),
     }

@@ -7,6 +7,8 @@ mod control_plane;
 mod kubernetes_service;
 mod node;
 mod readiness;
+mod role;
+mod traffic;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 //! Nothing here may start a thread before a command has had the chance to make a node: node init is forked, not
 //! executed, and only a process with one thread can be.
 
+mod administrator;
 mod cli;
 mod cluster;
 mod commands;
@@ -11,7 +12,9 @@ mod host;
 mod kubeconfig;
 mod pki;
 mod printer;
+mod registries;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,8 +27,14 @@ fn main() -> ExitCode {
     if let Some(code) = sample_app::dispatch(&called.to_string_lossy(), &rest) {
         return code;
     }
+    let called = Path::new(&called).file_name().unwrap_or_default().to_owned();
+    if called == "kubectl" {
+        return kubectl::run(rest);
+    }
+    // As `minikube` it answers minikube's everyday verbs, for the cluster that minikube's users expect.
+    let default_profile = if called == "minikube" { "minikube" } else { "skiff" };
     let arguments = cli::Cli::parse();
-    match commands::run(arguments) {
+    match commands::run(arguments, default_profile) {
         Ok(code) => code,
         Err(error) => {
             printer::error(&error);

@@ -8,6 +8,11 @@ pub(crate) fn line(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
+/// Writes a result that ends its own lines.
+pub(crate) fn text(text: impl AsRef<str>) {
+    let _ = write!(std::io::stdout().lock(), "{}", text.as_ref());
+}
+
 /// Writes a line about what is going on.
 pub(crate) fn progress(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.as_ref());

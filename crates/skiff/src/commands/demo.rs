@@ -1,30 +1,110 @@
-//! `skiff demo --load-only`: the tutorial's two images, made from this very executable, so that the tutorial works without
-//! a registry.
+//! `skiff demo`: plays the Kubernetes basics tutorial on real containers and shows each command with what it prints. With
+//! `--load-only` it just makes sure that the tutorial's images are there, so that one can play it oneself.
 
-use std::process::ExitCode;
+mod images;
+mod script;
 
-use anyhow::{Context, Result};
+use std::process::{Command, ExitCode, Stdio};
 
-use super::image::open_store;
-use super::need_root;
+use anyhow::{Context, Result, bail};
+
+use self::script::{Program, Step};
+use super::{need_root, start};
+use crate::cli::{DemoArgs, StartArgs};
 use crate::printer;
 
-/// The names that the tutorial uses, and what the application answers under them.
-const IMAGES: [(&str, &str); 2] =
-    [("gcr.io/google-samples/kubernetes-bootcamp:v1", "v1"), ("docker.io/jocatalin/kubernetes-bootcamp:v2", "v2")];
-
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(profile: &str, args: &DemoArgs) -> Result<ExitCode> {
     need_root()?;
-    let executable = std::env::current_exe().context("failed to find skiff's own executable")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
-        let store = open_store()?;
-        for (name, version) in IMAGES {
-            let (config, files) = sample_app::image_files(&executable, version)
-                .with_context(|| format!("failed to read {}", executable.display()))?;
-            store.import_files(name, config, files).await?;
-            printer::line(format!("loaded {name}: skiff's own sample application, not the registry's image"));
+    if args.load_only {
+        images::load()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stage = Stage { profile };
+    printer::line(format!("$ skiff start{}", stage.profile_flag()));
+    start::run(profile, &StartArgs { api_port: None })?;
+    stage.check_is_free()?;
+    images::ensure()?;
+    let mut said = String::new();
+    for Step { title, commands } in script::STEPS {
+        printer::line(format!("\n# {title}"));
+        for command in *commands {
+            let words = command.words(&said);
+            printer::line(format!("$ {} {}", command.program.name(), script::shown(&words)));
+            let output = stage.run(command.program, &words, command.keeps)?;
+            if output.success == command.fails {
+                bail!(
+                    "`{} {}` did not do what the tutorial says; the cluster runs on, look around with `kubectl get events`",
+                    command.program.name(),
+                    script::shown(&words)
+                );
+            }
+            if command.keeps {
+                output.text.trim().clone_into(&mut said);
+            }
         }
-        Ok(ExitCode::SUCCESS)
-    })
+    }
+    printer::text(script::epilogue(&stage.profile_flag()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a command of the play did.
+struct Played {
+    success: bool,
+    /// What it printed, if that was asked for.
+    text: String,
+}
+
+/// Where the tutorial is played.
+struct Stage<'a> {
+    profile: &'a str,
+}
+
+impl Stage<'_> {
+    /// The flag that names the cluster, where it has to be named.
+    fn profile_flag(&self) -> String {
+        if self.profile == "skiff" { String::new() } else { format!(" --profile {}", self.profile) }
+    }
+
+    /// A command as a user would run it. All programs are in this executable, so the demo needs none on the machine.
+    fn command(&self, program: Program, words: &[String]) -> Result<Command> {
+        let executable = std::env::current_exe().context("failed to find skiff's own executable")?;
+        #[allow(clippy::disallowed_methods, reason = "the demo shows commands as a user runs them")]
+        let mut command = Command::new(executable);
+        match program {
+            Program::Kubectl => command.args(["--profile", self.profile, "kubectl"]),
+            Program::Skiff => command.args(["--profile", self.profile]),
+            Program::Curl => command.args(["sample-app", "curl"]),
+        };
+        command.args(words).stdin(Stdio::null()).stderr(Stdio::inherit());
+        Ok(command)
+    }
+
+    fn run(&self, program: Program, words: &[String], keep: bool) -> Result<Played> {
+        const OPERATION: &str = "failed to run a command of the demo";
+        let mut command = self.command(program, words)?;
+        if !keep {
+            let status = command.status().context(OPERATION)?;
+            return Ok(Played { success: status.success(), text: String::new() });
+        }
+        let output = command.output().context(OPERATION)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        printer::text(&text);
+        Ok(Played { success: output.status.success(), text })
+    }
+
+    /// An earlier play, or somebody's own one, is not touched.
+    fn check_is_free(&self) -> Result<()> {
+        for kind in ["deployment", "service"] {
+            let words = ["get", kind, script::NAME, "--ignore-not-found", "--output=name"].map(str::to_owned);
+            let output = self.command(Program::Kubectl, &words)?.output().context("failed to ask the cluster")?;
+            if !output.status.success() || !output.stdout.is_empty() {
+                bail!(
+                    "the demo makes a {kind} called {name:?}, and there is one already; remove it with \
+                     `kubectl delete deployment,service {name}` and try again",
+                    name = script::NAME
+                );
+            }
+        }
+        Ok(())
+    }
 }

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use component_base::{Supervisor, SystemClock};
-use container_runtime::{ImageStore, ImageStoreConfig, LocalSockets, Registries, TcpDial};
+use container_runtime::{ImageStore, ImageStoreConfig, LocalSockets, TcpDial};
 use cri::ImageService;
 
 use super::need_root;
 use crate::cli::ImageCommand;
 use crate::cluster::{home, images_directory};
-use crate::printer;
+use crate::{printer, registries};
 
 /// The machine's images. Call it inside tokio.
-pub(super) fn open_store() -> Result<ImageStore> {
+pub(crate) fn open_store() -> Result<ImageStore> {
     let config = ImageStoreConfig {
         root: images_directory(&home()),
-        registries: Registries::default(),
+        registries: registries::load()?,
         dial: Arc::new(TcpDial::new(Arc::new(LocalSockets))),
         clock: Arc::new(SystemClock),
         supervisor: Supervisor::new(),

@@ -8,21 +8,21 @@ use anyhow::{Context, Result};
 use apimachinery::UserInfo;
 use async_trait::async_trait;
 use container_runtime::{
-    ContainerRuntime, ImageStore, ImageStoreConfig, InitClient, Registries, RuntimeOptions, SocketKind, Sockets,
-    TcpDial,
+    ContainerRuntime, ImageStore, ImageStoreConfig, InitClient, RuntimeOptions, SocketKind, Sockets, TcpDial,
 };
 use cri::{RuntimeConfig, RuntimeService};
 use dns::{DnsConfig, Forwarder, UpstreamForwarder, Upstreams};
-use kubelet::{Kubelet, KubeletConfig, TcpProbeDialer};
-use proxy::ProxyConfig;
+use kubelet::{Kubelet, KubeletConfig, KubeletWorld, TcpProbeDialer};
+use proxy::{Proxy, ProxyConfig};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::World;
 use super::clients::client;
 use super::connector::LocalConnector;
 use super::control_plane::ControlPlane;
+use super::traffic::EndpointBarrier;
+use super::{World, role};
 use crate::cluster::{Cluster, home, images_directory};
-use crate::host;
+use crate::{host, registries};
 
 /// The cluster's domain.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -61,17 +61,6 @@ impl dns::Sockets for HostSockets {
     }
 }
 
-/// Mirrors and logins of registries, from `registries.yaml` in skiff's directory.
-fn registries() -> Result<Registries> {
-    let path = home().join("registries.yaml");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Registries::default()),
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
-    };
-    Registries::parse(&text, &|file| std::fs::read(file)).with_context(|| format!("{} can't be used", path.display()))
-}
-
 /// Starts the cluster's DNS on the node's address; other names are asked of the host's resolvers.
 fn start_dns(world: &World, cluster: &Cluster, plane: &ControlPlane, init: &Arc<InitClient>) -> Result<()> {
     let listen = vec![cluster.dns_listener()];
@@ -92,7 +81,7 @@ fn start_dns(world: &World, cluster: &Cluster, plane: &ControlPlane, init: &Arc<
 }
 
 /// Starts the service proxy; returns when its first rules are in the kernel.
-async fn start_proxy(world: &World, cluster: &Cluster, plane: &ControlPlane) -> Result<()> {
+async fn start_proxy(world: &World, cluster: &Cluster, plane: &ControlPlane) -> Result<Proxy> {
     let proxy = proxy::start(ProxyConfig {
         node_name: cluster.node_name().to_owned(),
         node_ip: cluster.node_address().to_string(),
@@ -104,16 +93,17 @@ async fn start_proxy(world: &World, cluster: &Cluster, plane: &ControlPlane) -> 
     })
     .context("failed to start the service proxy")?;
     proxy.ready().await;
-    Ok(())
+    Ok(proxy)
 }
 
 /// Starts the node's parts and registers the node.
 pub(crate) async fn start(world: &World, cluster: &Cluster, plane: &ControlPlane, init: Arc<InitClient>) -> Result<()> {
     start_dns(world, cluster, plane, &init)?;
-    start_proxy(world, cluster, plane).await?;
+    let proxy = start_proxy(world, cluster, plane).await?;
+    let traffic = Arc::new(EndpointBarrier::new(&plane.informers, proxy));
     let images = ImageStore::open(ImageStoreConfig {
         root: images_directory(&home()),
-        registries: registries()?,
+        registries: registries::load()?,
         dial: Arc::new(TcpDial::new(Arc::new(HostSockets { init: init.clone() }))),
         clock: world.clock.clone(),
         supervisor: world.supervisor.clone(),
@@ -151,15 +141,20 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, plane: &ControlPlane
     };
     let kubelet = Kubelet::start(
         config,
-        client(&plane.server, user),
-        &plane.informers,
-        runtime,
-        images,
-        Arc::new(TcpProbeDialer),
-        world.clock.clone(),
-        world.random.clone(),
-        world.supervisor.clone(),
+        KubeletWorld {
+            client: client(&plane.server, user),
+            informers: plane.informers.clone(),
+            runtime,
+            images,
+            dialer: Arc::new(TcpProbeDialer),
+            traffic,
+            clock: world.clock.clone(),
+            random: world.random.clone(),
+            supervisor: world.supervisor.clone(),
+        },
     );
+    let administrator = client(&plane.server, UserInfo::new("system:apiserver", &["system:masters"]));
+    role::start(administrator, &plane.informers, &world.supervisor, cluster.node_name());
     plane.server.set_node_connector(Arc::new(LocalConnector::new(kubelet, world.clock.clone())));
     Ok(())
 }
