@@ -109,11 +109,7 @@ impl GlobalFlags {
         }
         Ok(Overrides {
             current_context: text(&self.context),
-            context: Context {
-                cluster: text(&self.cluster),
-                user: text(&self.user),
-                namespace: text(&self.namespace),
-            },
+            context: Context { cluster: text(&self.cluster), user: text(&self.user), namespace: text(&self.namespace) },
             cluster: Cluster {
                 server: text(&self.server),
                 tls_server_name: text(&self.tls_server_name),

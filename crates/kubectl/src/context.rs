@@ -12,7 +12,7 @@ use component_base::{Clock, Supervisor};
 use parking_lot::Mutex;
 
 use crate::cli::GlobalFlags;
-use crate::discovery::Mapper;
+use crate::discovery::{Mapper, ResourceType};
 use crate::error::KubectlError;
 use crate::printer::Printer;
 
@@ -124,6 +124,15 @@ impl Context {
     pub(crate) async fn mapper(&self) -> Result<&Mapper, KubectlError> {
         let client = self.client()?;
         self.mapper.get_or_try_init(|| Mapper::discover(client)).await
+    }
+
+    /// The type that a user names. Warns where a short name means more than one.
+    pub(crate) async fn resource(&self, name: &str) -> Result<Arc<ResourceType>, KubectlError> {
+        let mapper = self.mapper().await?;
+        for warning in mapper.ambiguities(name) {
+            self.observer.warning(&warning);
+        }
+        mapper.resource(name)
     }
 
     /// How many warnings the server sent.

@@ -140,7 +140,8 @@ impl Mapper {
                 .cloned()
         };
         let found = found.or_else(|| {
-            full.and_then(|(kind, version, group)| by_kind(kind, version, group)).or_else(|| by_kind(resource, "", group))
+            full.and_then(|(kind, version, group)| by_kind(kind, version, group))
+                .or_else(|| by_kind(resource, "", group))
         });
         found.ok_or_else(|| {
             let mut text = format!("the server doesn't have a resource type {resource:?}");
@@ -149,6 +150,24 @@ impl Mapper {
             }
             KubectlError::new(text)
         })
+    }
+
+    /// A sentence for each type of lower priority that a short name could mean, too.
+    pub(crate) fn ambiguities(&self, name: &str) -> Vec<String> {
+        let (short, group) = name.split_once('.').unwrap_or((name, ""));
+        let in_group = |r: &&Arc<ResourceType>| group.is_empty() || r.group == group;
+        if self.resources.iter().filter(in_group).any(|r| r.plural == short || r.singular == short) {
+            return Vec::new();
+        }
+        let mut matches: Vec<String> = Vec::new();
+        for found in self.resources.iter().filter(in_group).filter(|r| r.short_names.iter().any(|known| known == short))
+        {
+            if !matches.contains(&found.qualified()) {
+                matches.push(found.qualified());
+            }
+        }
+        let others = matches.iter().skip(1);
+        others.map(|other| format!("short name {short:?} could also match lower priority resource {other}")).collect()
     }
 
     /// The type of an object's `apiVersion` and `kind`.

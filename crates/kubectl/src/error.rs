@@ -123,18 +123,18 @@ impl KubectlError {
             },
             Self::Request(RestError::Api(error)) if error.reason == Reason::Invalid => invalid(error),
             Self::Config(KubeconfigError::Invalid(faults)) => match faults.as_slice() {
-                [one] => format!("Error in configuration: {one}"),
+                // One fault is told by itself, but for a context that is not there.
+                [one] if one.starts_with("context was not found") => format!("Error in configuration: {one}"),
+                [one] => format!("error: {one}"),
                 many => many.iter().fold("Error in configuration: \n".to_owned(), |all, one| format!("{all}* {one}\n")),
             },
             Self::Exit { text, .. } => text.clone(),
             Self::ReaderGone => String::new(),
             Self::Message(text) if text.starts_with("error: ") => text.clone(),
-            Self::Message(_) | Self::Config(_) | Self::Request(RestError::Invalid(_)) => {
-                match self.standard() {
-                    Some(text) => text,
-                    None => format!("error: {self}"),
-                }
-            }
+            Self::Message(_) | Self::Config(_) | Self::Request(RestError::Invalid(_)) => match self.standard() {
+                Some(text) => text,
+                None => format!("error: {self}"),
+            },
             Self::Request(_) => self.line(),
         };
         if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
@@ -162,7 +162,9 @@ impl KubectlError {
                     format!("Unable to connect to the server: {reason}")
                 })
             }
-            Self::Config(error @ KubeconfigError::Plugin(_)) => Some(format!("Unable to connect to the server: {error}")),
+            Self::Config(error @ KubeconfigError::Plugin(_)) => {
+                Some(format!("Unable to connect to the server: {error}"))
+            }
             _ => None,
         }
     }

@@ -150,7 +150,10 @@ impl Occurrence {
     fn written(self) -> Vec<String> {
         let long = self.long;
         if self.switch {
-            let on = self.values.last().is_some_and(|last| last.as_deref().is_none_or(|text| values::boolean(text) == Ok(true)));
+            let on = self
+                .values
+                .last()
+                .is_some_and(|last| last.as_deref().is_none_or(|text| values::boolean(text) == Ok(true)));
             return if on { vec![format!("--{long}")] } else { Vec::new() };
         }
         let write = |value: Option<String>| match value {

@@ -92,7 +92,8 @@ fn placeholder(arg: &Arg) -> String {
 
 /// The flags of a command with their defaults, as upstream lists them.
 pub(crate) fn options(command: &Command) -> String {
-    let mut flags: Vec<&Arg> = command.get_arguments().filter(|arg| arg.get_long().is_some() && !arg.is_hide_set()).collect();
+    let mut flags: Vec<&Arg> =
+        command.get_arguments().filter(|arg| arg.get_long().is_some() && !arg.is_hide_set()).collect();
     flags.sort_unstable_by_key(|arg| arg.get_long());
     let mut out = String::new();
     for arg in flags {

@@ -1,6 +1,24 @@
 //! The command line `kubectl` as a library: one file a command, printers, describers. It is an API client like any other
 //! and works with every conformant cluster.
 
+mod cli;
+mod commands;
+mod context;
+mod discovery;
+mod error;
+mod flags;
 pub mod gotemplate;
 mod gotext;
+mod help;
 pub mod jsonpath;
+mod output;
+mod printer;
+mod resource;
+mod run;
+
+pub use run::run;
+
+/// The version of upstream's kubectl whose behaviour this is.
+const VERSION: &str = "v1.37.2";
+/// As Go names it.
+const ARCHITECTURE: &str = "amd64";

@@ -230,7 +230,11 @@ impl Selection {
                 let namespace = if resource.namespaced { namespace.to_owned() } else { String::new() };
                 let resource = resource.clone();
                 let info = Info { resource, namespace, name: String::new(), source: String::new(), object: list };
-                if self.keep_lists { selected.infos.push(info) } else { selected.infos.extend(flatten(info)) }
+                if self.keep_lists {
+                    selected.infos.push(info)
+                } else {
+                    selected.infos.extend(flatten(info))
+                }
                 if query.continue_token.is_empty() {
                     break;
                 }
@@ -272,6 +276,10 @@ impl Selection {
     }
 
     async fn from_files(&self, context: &Context, label_selector: &str) -> Result<Selected, KubectlError> {
+        // A file that is not there is told before anything else.
+        for name in self.filenames.iter().filter(|name| *name != "-" && !name.contains("://")) {
+            expand_paths(name, self.recursive)?;
+        }
         let named = Named::parse(&self.arguments, context).await?;
         for (given, text) in [
             (
@@ -313,7 +321,8 @@ impl Selection {
 /// The items of a list, each with its kind; anything else as it is.
 fn flatten(mut list: Info) -> Vec<Info> {
     let is_list = list.object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    let Some(items) = list.object["items"].as_array_mut().filter(|_| is_list).map(std::mem::take) else {
+    let items = list.object.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list).map(std::mem::take);
+    let Some(items) = items else {
         return vec![list];
     };
     let (api_version, kind) = (list.resource.api_version(), list.resource.kind.clone());

@@ -20,7 +20,8 @@ use crate::{flags, help};
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let printer = Printer::standard();
     let arguments: Vec<String> = arguments.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let world = World { printer: printer.clone(), clock: Arc::new(SystemClock), environment: Environment::of_process() };
+    let world =
+        World { printer: printer.clone(), clock: Arc::new(SystemClock), environment: Environment::of_process() };
     match run_in(world, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -128,10 +128,17 @@ impl Kubeconfig {
     /// # Errors
     /// Names that don't exist, entries that contradict themselves, unreadable files, a plugin that fails.
     pub fn resolve(&self, overrides: &Overrides, environment: &Environment) -> Result<Resolved, KubeconfigError> {
+        // Upstream's kubectl asks for the namespace first. Where it is not given, faults of what was chosen come before
+        // names that don't exist.
+        if overrides.context.namespace.is_empty() {
+            let context = self.context(overrides).unwrap_or_else(|_| overrides.context.clone());
+            let user = self.user(&context, overrides).unwrap_or_default();
+            self.confirm_usable(&context, &user, self.cluster(&context, overrides).as_ref().ok(), overrides)?;
+        }
         let context = self.context(overrides)?;
         let user = self.user(&context, overrides)?;
         let mut cluster = self.cluster(&context, overrides)?;
-        self.confirm_usable(&context, &user, &cluster)?;
+        self.confirm_usable(&context, &user, Some(&cluster), overrides)?;
         let namespace_is_explicit = !overrides.context.namespace.is_empty();
         let mut namespace = context.namespace.clone();
         let nothing_said = cluster.server.is_empty() && user == User::default();
@@ -150,23 +157,35 @@ impl Kubeconfig {
         Ok(Resolved { rest, namespace: or_default(namespace), namespace_is_explicit })
     }
 
-    /// The faults of what was chosen (upstream's `ConfirmUsable`).
-    fn confirm_usable(&self, context: &Context, user: &User, cluster: &Cluster) -> Result<(), KubeconfigError> {
+    /// The faults of what was chosen (upstream's `ConfirmUsable`). `cluster`: none where its name does not exist.
+    fn confirm_usable(
+        &self,
+        context: &Context,
+        user: &User,
+        cluster: Option<&Cluster>,
+        overrides: &Overrides,
+    ) -> Result<(), KubeconfigError> {
         let mut faults = Vec::new();
-        if !self.current_context.is_empty() && !self.contexts.contains_key(&self.current_context) {
-            faults.push(format!("context was not found for specified context: {}", self.current_context));
+        let asked = &overrides.current_context;
+        let current = if asked.is_empty() { &self.current_context } else { asked };
+        if !current.is_empty() && !self.contexts.contains_key(current) {
+            faults.push(format!("context was not found for specified context: {current}"));
         }
         user_faults(&context.user, user, &mut faults);
         let name = &context.cluster;
-        let file = &cluster.certificate_authority;
-        if !file.is_empty() {
-            if !cluster.certificate_authority_data.is_empty() {
-                faults.push(format!(
-                    "certificate-authority-data and certificate-authority are both specified for {name}. \
-                     certificate-authority-data will override."
-                ));
+        match cluster {
+            None => faults.push(format!("no server found for cluster {name:?}")),
+            Some(cluster) if !cluster.certificate_authority.is_empty() => {
+                let file = &cluster.certificate_authority;
+                if !cluster.certificate_authority_data.is_empty() {
+                    faults.push(format!(
+                        "certificate-authority-data and certificate-authority are both specified for {name}. \
+                         certificate-authority-data will override."
+                    ));
+                }
+                unreadable("certificate-authority", file, name, &mut faults);
             }
-            unreadable("certificate-authority", file, name, &mut faults);
+            Some(_) => {}
         }
         if faults.is_empty() { Ok(()) } else { Err(KubeconfigError::Invalid(faults)) }
     }

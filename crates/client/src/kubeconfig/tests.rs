@@ -79,7 +79,7 @@ fn contexts_and_overrides() {
 fn faults_in_upstreams_words() {
     check(
         Overrides { current_context: "x".into(), ..Overrides::default() },
-        expect![[r#"context "x" does not exist"#]],
+        expect!["invalid configuration: context was not found for specified context: x"],
     );
     let context = Context { user: "x".into(), ..Context::default() };
     check(Overrides { context, ..Overrides::default() }, expect![[r#"auth info "x" does not exist"#]]);

@@ -88,7 +88,8 @@ impl Mapper {
         }
         for (name, versions) in groups {
             for version in &versions {
-                let path = if name.is_empty() { format!("{prefix}{version}") } else { format!("{prefix}{name}/{version}") };
+                let path =
+                    if name.is_empty() { format!("{prefix}{version}") } else { format!("{prefix}{name}/{version}") };
                 // One group that fails (an aggregated server that is down) hides only itself.
                 if let Ok(list) = client.get_json(&path).await {
                     self.add_resource_list(&name, version, &list);

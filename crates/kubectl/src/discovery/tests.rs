@@ -49,9 +49,10 @@ fn names_of_types() {
 #[test]
 fn kinds_categories_paths() {
     let mapper = mapper();
-    assert_eq!(mapper.kind("apps/v1", "Deployment").map(|r| r.path("a", "b")).as_deref(), Some(
-        "/apis/apps/v1/namespaces/a/deployments/b"
-    ));
+    assert_eq!(
+        mapper.kind("apps/v1", "Deployment").map(|r| r.path("a", "b")).as_deref(),
+        Some("/apis/apps/v1/namespaces/a/deployments/b")
+    );
     assert!(mapper.kind("apps/v2", "Deployment").is_none());
     assert_eq!(mapper.category("all")[..2], ["pods", "events"]);
     assert!(mapper.category("none").is_empty());

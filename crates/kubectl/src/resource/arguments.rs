@@ -64,9 +64,7 @@ fn pair(argument: &str) -> Result<(String, String), KubectlError> {
         [ty, name] if !ty.is_empty() && !name.is_empty() && split(ty).len() == 1 => {
             Ok(((*ty).to_owned(), (*name).to_owned()))
         }
-        [_, _] => {
-            Err(KubectlError::new("arguments in resource/name form must have a single resource and name"))
-        }
+        [_, _] => Err(KubectlError::new("arguments in resource/name form must have a single resource and name")),
         _ => Err(KubectlError::new("arguments in resource/name form may not have more than one slash")),
     }
 }
@@ -100,10 +98,9 @@ impl Named {
         if single && self.types.len() > 1 {
             return Err(multiple_types());
         }
-        let mapper = context.mapper().await?;
         let mut types: Vec<Arc<ResourceType>> = Vec::new();
         for name in &self.types {
-            let resource = mapper.resource(name)?;
+            let resource = context.resource(name).await?;
             if !types.iter().any(|known| known.api_version() == resource.api_version() && known.kind == resource.kind) {
                 types.push(resource);
             }
@@ -117,18 +114,17 @@ impl Named {
         context: &Context,
         single: bool,
     ) -> Result<Vec<(Arc<ResourceType>, String)>, KubectlError> {
-        let mapper = context.mapper().await?;
         if !self.tuples.is_empty() {
             let mut pairs: Vec<(Arc<ResourceType>, String)> = Vec::new();
             for (ty, name) in &self.tuples {
-                pairs.push((mapper.resource(ty)?, name.clone()));
+                pairs.push((context.resource(ty).await?, name.clone()));
             }
             let several = pairs.iter().any(|(ty, _)| ty.qualified() != pairs[0].0.qualified());
             return if single && several { Err(multiple_types()) } else { Ok(pairs) };
         }
         if self.names.is_empty() {
             for name in &self.types {
-                mapper.resource(name)?;
+                context.resource(name).await?;
             }
             return Err(KubectlError::new(if self.types.is_empty() {
                 "You must provide one or more resources by argument or filename.\nExample resource specifications \
@@ -140,7 +136,7 @@ impl Named {
         match self.types.as_slice() {
             [] => Err(KubectlError::new("you must provide a resource and a resource name together")),
             [ty] => {
-                let resource = mapper.resource(ty)?;
+                let resource = context.resource(ty).await?;
                 Ok(self.names.iter().map(|name| (resource.clone(), name.clone())).collect())
             }
             _ => Err(KubectlError::new("you must specify only one resource")),

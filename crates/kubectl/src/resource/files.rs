@@ -31,8 +31,7 @@ pub(crate) fn expand_paths(path: &str, recursive: bool) -> Result<Vec<PathBuf>, 
         return Ok(vec![root.to_owned()]);
     }
     let mut found = Vec::new();
-    walk(root, recursive, &mut found)
-        .map_err(|error| KubectlError::new(format!("error reading {path:?}: {error}")))?;
+    walk(root, recursive, &mut found).map_err(|error| KubectlError::new(format!("error reading {path:?}: {error}")))?;
     if found.is_empty() {
         return Err(KubectlError::new(format!(
             "error reading [{path}]: recognized file extensions are [.json .yaml .yml]"
@@ -150,7 +149,7 @@ impl Selection {
             return;
         }
         if kind.ends_with("List")
-            && let Some(items) = object["items"].as_array_mut().map(std::mem::take)
+            && let Some(items) = object.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take)
         {
             for item in items {
                 self.take_apart(context, mapper, source, item, found);
@@ -192,7 +191,8 @@ impl Selection {
                  '--namespace={namespace}' to perform this operation."
             )));
         }
-        if let Some(metadata) = object.as_object_mut().map(|o| o.entry("metadata").or_insert_with(|| serde_json::json!({})))
+        if let Some(metadata) =
+            object.as_object_mut().map(|o| o.entry("metadata").or_insert_with(|| serde_json::json!({})))
             && let Some(metadata) = metadata.as_object_mut()
         {
             if namespace.is_empty() {

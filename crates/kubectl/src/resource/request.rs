@@ -222,8 +222,9 @@ impl WatchEvents {
             if line.is_empty() {
                 continue;
             }
-            let mut event: Value = serde_json::from_slice(&line)
-                .map_err(|error| RestError::Invalid(format!("unable to decode an event from the watch stream: {error}")))?;
+            let mut event: Value = serde_json::from_slice(&line).map_err(|error| {
+                RestError::Invalid(format!("unable to decode an event from the watch stream: {error}"))
+            })?;
             let kind = event["type"].as_str().unwrap_or_default().to_owned();
             if kind == "ERROR" {
                 return Err(apimachinery::ApiError::from_status(&event["object"], 500).into());

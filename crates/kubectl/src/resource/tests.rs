@@ -18,7 +18,9 @@ fn items_of_a_list_get_the_lists_kind() {
         object: list,
     };
     let items = flatten(info);
-    let shown: Vec<String> =
-        items.iter().map(|i| format!("{}/{} {} {}", i.namespace, i.name, i.object["kind"], i.object["apiVersion"])).collect();
+    let shown: Vec<String> = items
+        .iter()
+        .map(|i| format!("{}/{} {} {}", i.namespace, i.name, i.object["kind"], i.object["apiVersion"]))
+        .collect();
     assert_eq!(shown, ["n/a \"Pod\" \"v1\"", "m/b \"Other\" \"v1\""]);
 }
