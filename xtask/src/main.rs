@@ -5,6 +5,7 @@ mod codegen;
 mod conformance;
 mod kubectl;
 mod process;
+mod sim;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +25,11 @@ fn main() -> Result<()> {
         // What `bench rollout` runs inside the node.
         ["load", address, rate] => bench::load_from_within(address, rate),
         ["conformance", words @ ..] => conformance::run_suite(&repository(), words),
+        ["sim", words @ ..] => sim::play(&repository(), words),
         ["kubectl"] => kubectl::build(&repository()).map(drop),
         ["test"] => test::run_all(&repository()),
         _ => bail!(
-            "unknown task {words:?}\nhint: cargo xtask test | kubectl | bench {{{}}} [--skiff FILE] | conformance KIT | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR",
+            "unknown task {words:?}\nhint: cargo xtask test | kubectl | bench {{{}}} [--skiff FILE] | conformance KIT | sim [--seeds N] [--seed N] [--faults] [--log] | codegen {{columns,openapi,resources,schemas}} REFERENCE_DIR",
             bench::NAMES.join(",")
         ),
     }

@@ -316,28 +316,35 @@ impl Cluster {
         self.nothing_lost()
     }
 
-    /// Lets the faults of the options happen that come at a time. Never returns by itself.
+    /// Lets the faults of the options happen that come at a time. Ends only with a failure.
     pub(crate) async fn play_faults(&self) -> Failure {
-        let (dice, never) = (&self.world.dice, Duration::from_secs(365 * 86_400));
-        let next = |mean: Option<Duration>| tokio::time::Instant::now() + mean.map_or(never, |mean| dice.about(mean));
-        let mut crash = next(dice.faults.crashes);
-        let mut restart = next(dice.faults.kubelet_restarts);
+        tokio::select! {
+            biased;
+            failure = self.play_crashes() => failure,
+            failure = self.play_kubelet_restarts() => failure,
+        }
+    }
+
+    async fn play_crashes(&self) -> Failure {
+        let dice = &self.world.dice;
+        let Some(mean) = dice.faults.crashes else { return std::future::pending().await };
         loop {
-            if crash < restart {
-                tokio::time::sleep_until(crash).await;
-                if let Err(failure) = self.crash().await {
-                    return failure;
-                }
-                crash = next(dice.faults.crashes);
-            } else {
-                tokio::time::sleep_until(restart).await;
-                if let Some(node) = self.nodes.get(dice.below(self.nodes.len())) {
-                    node.kill_kubelet();
-                    tokio::time::sleep(dice.up_to(DOWN_MAX)).await;
-                    node.start_kubelet();
-                }
-                restart = next(dice.faults.kubelet_restarts);
+            tokio::time::sleep(dice.about(mean)).await;
+            if let Err(failure) = self.crash().await {
+                return failure;
             }
+        }
+    }
+
+    async fn play_kubelet_restarts(&self) -> Failure {
+        let dice = &self.world.dice;
+        let Some(mean) = dice.faults.kubelet_restarts else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(dice.about(mean)).await;
+            let node = &self.nodes[dice.below(self.nodes.len())];
+            node.kill_kubelet();
+            tokio::time::sleep(dice.up_to(DOWN_MAX)).await;
+            node.start_kubelet();
         }
     }
 

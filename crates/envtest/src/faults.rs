@@ -27,7 +27,7 @@ pub struct Faults {
 impl Faults {
     /// No faults, but nothing takes equally long twice: enough for different seeds to meet different orders of events.
     pub fn jitter() -> Self {
-        Self { latency_max: Duration::from_millis(4), ..Self::default() }
+        Self { latency_max: Duration::from_millis(12), ..Self::default() }
     }
 
     /// How long one part of the cluster may act on what another has changed: a moment, or where lists fail, the longest

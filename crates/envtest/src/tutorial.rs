@@ -20,6 +20,8 @@ const V2: &str = "docker.io/jocatalin/kubernetes-bootcamp:v2";
 /// No registry has it.
 const V10: &str = "gcr.io/google-samples/kubernetes-bootcamp:v10";
 const NODES: usize = 20;
+/// Fewer, so that a kubelet that is killed has Pods.
+const NODES_WITH_FAULTS: usize = 4;
 /// How long a stuck rollout is looked at: longer than all of a pull's first back-offs.
 const STUCK: Duration = Duration::from_secs(45);
 /// How long a pull takes, at most.
@@ -54,9 +56,9 @@ pub fn options(seed: u64) -> Options {
     Options::new(seed).nodes(NODES).faults(Faults::jitter())
 }
 
-/// The same with everything going wrong now and then, and the patience for that.
+/// Four nodes with everything going wrong now and then, and the patience for that.
 pub fn options_with_faults(seed: u64) -> Options {
-    Options::new(seed).nodes(NODES).faults(Faults::all()).patience(Duration::from_secs(900))
+    Options::new(seed).nodes(NODES_WITH_FAULTS).faults(Faults::all()).patience(Duration::from_secs(900))
 }
 
 /// Plays it.
