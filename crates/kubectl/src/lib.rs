@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod context;
+pub mod describe;
 mod discovery;
 mod error;
 mod flags;

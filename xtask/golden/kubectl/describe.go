@@ -27,13 +27,17 @@ type described struct {
 	NoEvents bool `json:"noEvents"`
 }
 
-var relativeTime = regexp.MustCompile(`\{\{-([0-9a-z]+)\}\}`)
+var relativeTime = regexp.MustCompile(`\{\{(u?)-([0-9a-z]+)\}\}`)
 
 func descriptions(corpus []byte) (any, error) {
 	now := time.Now()
 	text := relativeTime.ReplaceAllStringFunc(string(corpus), func(match string) string {
-		age, err := time.ParseDuration(relativeTime.FindStringSubmatch(match)[1])
+		parts := relativeTime.FindStringSubmatch(match)
+		age, err := time.ParseDuration(parts[2])
 		fail(err)
+		if parts[1] == "u" {
+			return now.Add(-age).UTC().Format("2006-01-02T15:04:05.000000Z07:00")
+		}
 		return now.Add(-age).UTC().Format(time.RFC3339)
 	})
 	var cases []described

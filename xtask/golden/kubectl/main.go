@@ -3,7 +3,8 @@
 //
 //	go run ./kubectl CORPUS_DIR OUTPUT_DIR
 //
-// Times that depend on the present are written as {{-65s}} in the corpus of `describe`: so long before the run.
+// Times that depend on the present are written as {{-65s}} in the corpus of `describe`: so long before the run, {{u-65s}}
+// the same in microseconds. Others are printed in the time zone UTC.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/printers"
@@ -43,6 +45,7 @@ func main() {
 	if len(os.Args) != 3 {
 		fail(fmt.Errorf("usage: kubectl CORPUS_DIR OUTPUT_DIR"))
 	}
+	time.Local = time.UTC
 	for name, run := range map[string]func([]byte) (any, error){
 		"jsonpath": jsonpaths, "gotemplate": gotemplates, "describe": descriptions,
 	} {

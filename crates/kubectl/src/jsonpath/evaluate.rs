@@ -150,15 +150,12 @@ impl Walk {
     fn filter<'a>(&mut self, items: Vec<Item<'a>>, left: &'a [Node], operator: &str, right: &'a [Node]) -> Items<'a> {
         let mut passed = Vec::new();
         for item in items {
-            let elements = match elements(&item) {
-                Some(elements) => elements,
-                None => {
-                    let shown = match &item {
-                        Item::Nothing => "<invalid reflect.Value>".to_string(),
-                        Item::Value(value) => gotext::value(&Any::from_json(value)),
-                    };
-                    return fault(format!("{shown} is not array or slice and cannot be filtered"), true);
-                }
+            let Some(elements) = elements(&item) else {
+                let shown = match &item {
+                    Item::Nothing => "<invalid reflect.Value>".to_string(),
+                    Item::Value(value) => gotext::value(&Any::from_json(value)),
+                };
+                return fault(format!("{shown} is not array or slice and cannot be filtered"), true);
             };
             for element in elements {
                 let found = self.list(vec![element.clone()], left);
