@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use component_base::{Clock, Shutdown, Supervisor, SystemClock};
+use futures_util::FutureExt as _;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -17,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::dispatch::{block_on, complain};
@@ -28,6 +29,8 @@ const PORT: u16 = 8080;
 const CONNECTIONS_MAX: usize = 1024;
 /// How long requests in flight may take after SIGTERM: less than a Pod's default grace of 30 s.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// How long a new connection may take to ask its first question when the server is about to end.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: descriptors have run out, and nothing tells when they come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const VERSION_VARIABLE: &str = "BOOTCAMP_VERSION";
@@ -116,7 +119,8 @@ impl App {
     }
 }
 
-/// Takes connections until the shutdown; the listener is closed then.
+/// Takes connections until the shutdown, and then those that the kernel has taken already; the listener is closed after
+/// that.
 async fn accept(listener: TcpListener, app: Arc<App>, tasks: Supervisor) {
     let shutdown = tasks.shutdown();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -125,9 +129,16 @@ async fn accept(listener: TcpListener, app: Arc<App>, tasks: Supervisor) {
             let place = places.clone().acquire_owned().await;
             (place, listener.accept().await)
         };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
-            () = shutdown.requested() => return,
+        let next = tokio::select! {
+            next = next => Some(next),
+            () = shutdown.requested() => None,
+        };
+        let (place, accepted) = match next {
+            Some(next) => next,
+            None => match (places.clone().acquire_owned().now_or_never(), listener.accept().now_or_never()) {
+                (Some(place), Some(accepted)) => (place, accepted),
+                _ => return,
+            },
         };
         match accepted {
             Ok((stream, _)) => {
@@ -142,19 +153,28 @@ async fn accept(listener: TcpListener, app: Arc<App>, tasks: Supervisor) {
     }
 }
 
-/// Answers the requests of a connection. At shutdown the one in flight is finished and the connection closed.
+/// Answers the requests of a connection. At shutdown the one in flight is finished and the connection closed; the first
+/// request of a new connection counts as in flight for a moment although nothing of it has come.
 async fn serve(stream: TcpStream, app: Arc<App>, shutdown: Shutdown) {
+    let first = Arc::new(Notify::new());
+    let asked = first.clone();
     let service = service_fn(move |_| {
+        asked.notify_one();
         let response = app.answer();
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
     builder.title_case_headers(true).timer(TokioTimer::new());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let end = async {
+        shutdown.requested().await;
+        // The permit is there from the first request on.
+        let _ = tokio::time::timeout(FIRST_REQUEST_MAX, first.notified()).await;
+    };
     // A connection that ends in an error is the client's affair.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = shutdown.requested() => {
+        () = end => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

@@ -77,3 +77,15 @@ async fn a_request_in_flight_is_finished() {
     assert!(running.tasks.drain(Duration::from_secs(5)).await);
     assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_made_in_time_is_answered() {
+    let running = start().await;
+    // The kernel has taken it; whether the server has is a race that must not matter.
+    let mut stream = TcpStream::connect(running.address).await.expect("connected");
+    running.tasks.begin_shutdown();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    assert!(response(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(running.tasks.drain(Duration::from_secs(5)).await);
+    assert_eq!(stream.read(&mut [0; 1]).await.expect("it is closed properly"), 0);
+}
