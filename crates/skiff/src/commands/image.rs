@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use component_base::{Supervisor, SystemClock};
 use container_runtime::{ImageStore, ImageStoreConfig, LocalSockets, TcpDial};
 use cri::ImageService;
@@ -55,7 +55,12 @@ pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
                     }
                 }
             }
-            ImageCommand::Rm { image } => store.remove(&image).await?,
+            ImageCommand::Rm { image } => {
+                if store.status(&image).await?.is_none() {
+                    bail!("there is no image {image:?}; `skiff image ls` lists those that are");
+                }
+                store.remove(&image).await?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -1,6 +1,9 @@
 //! `skiff start`: makes the node, waits until the API answers and the node is ready, and writes the kubeconfig.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,14 +34,29 @@ pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     printer::progress(format!("starting cluster {profile:?} …"));
-    Node::launch(&node_config(&cluster)?).map_err(node_error)?;
-    wait(&cluster, &pki)?;
+    let log = cluster.log_path();
+    let log_start = std::fs::metadata(&log).map_or(0, |log| log.len());
+    let mut node = Node::launch(&node_config(&cluster)?).map_err(node_error)?;
+    if let Err(error) = wait(&cluster, &pki) {
+        // A daemon that can't start would be started again and again.
+        node.stop(DRAIN).map_err(node_error)?;
+        bail!("cluster {profile:?} can't start: {}", last_words(&log, log_start).unwrap_or_else(|| format!("{error:#}")));
+    }
     let path = kubeconfig::add(profile, &format!("https://{}", cluster.api_address()), &pki)?;
     printer::line(format!(
         "cluster {profile:?} is ready: context {profile:?} is in {}\nnext: kubectl create deployment web --image=IMAGE, then kubectl get pods",
         path.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why the daemon ended, as it said in its log after `start`.
+fn last_words(log: &Path, start: u64) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.lines().rev().find_map(|line| line.strip_prefix("error: ").map(str::to_owned))
 }
 
 /// The cluster's certificates, made at the first start.
@@ -65,7 +83,7 @@ fn pki(cluster: &Cluster) -> Result<Pki> {
 
 fn node_config(cluster: &Cluster) -> Result<NodeConfig> {
     let executable = std::env::current_exe().context("failed to find skiff's own executable")?;
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut environment = vec!["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
     for name in ["RUST_LOG", "SKIFF_HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
         if let Ok(value) = std::env::var(name) {

@@ -73,6 +73,18 @@ impl Cluster {
     /// Starts a cluster with the tutorial's images loaded.
     #[track_caller]
     pub(crate) fn start() -> Self {
+        let cluster = Self::prepare();
+        cluster.start_again();
+        for (name, version) in [(image::V1, "1"), (image::V2, "2")] {
+            let archive = image::archive(Path::new(env!("CARGO_BIN_EXE_skiff-sample")), name, version);
+            cluster.skiff_reading(&cluster.profile, &["image", "load", "-"], &archive).ok();
+        }
+        cluster
+    }
+
+    /// A directory and a name for a cluster that is not started.
+    #[track_caller]
+    pub(crate) fn prepare() -> Self {
         let status = fs::read_to_string("/proc/self/status").expect("Linux tells a process about itself");
         let root = status
             .lines()
@@ -85,20 +97,20 @@ impl Cluster {
         let profile = format!("it{}-{number:02}", std::process::id());
         let home = std::env::temp_dir().join(format!("skiff-{profile}"));
         fs::create_dir_all(&home).expect("the temporary directory takes another");
-        let cluster = Self { profile, home, kubectl: PathBuf::from(kubectl) };
-        cluster.start_again();
-        for (name, version) in [(image::V1, "1"), (image::V2, "2")] {
-            let archive = image::archive(Path::new(env!("CARGO_BIN_EXE_skiff-sample")), name, version);
-            cluster.skiff_reading(&cluster.profile, &["image", "load", "-"], &archive).ok();
-        }
-        cluster
+        Self { profile, home, kubectl: PathBuf::from(kubectl) }
     }
 
     /// `skiff start`, also for a cluster that is stopped. Returns what it printed.
     #[track_caller]
     pub(crate) fn start_again(&self) -> String {
+        self.alone(&["start"]).ok()
+    }
+
+    /// Runs skiff while no other cluster of this process starts.
+    #[track_caller]
+    pub(crate) fn alone(&self, words: &[&str]) -> Ran {
         let _only_one = STARTING.lock();
-        self.skiff(&["start"]).ok()
+        self.skiff(words)
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -125,6 +137,45 @@ impl Cluster {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_skiff")));
         command.args(["--profile", profile]).args(words);
         run(command, input)
+    }
+
+    /// Runs skiff by another name, without naming a profile.
+    #[track_caller]
+    pub(crate) fn skiff_called(&self, name: &str, words: &[&str]) -> Ran {
+        let link = self.home.join(name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_skiff"), &link).expect("the directory takes a link");
+        }
+        let mut command = self.command(&link);
+        command.args(words);
+        run(command, &[])
+    }
+
+    /// Runs skiff as a user who may nothing.
+    #[track_caller]
+    pub(crate) fn skiff_as_nobody(&self, words: &[&str]) -> Ran {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_skiff")));
+        command.args(["--profile", &self.profile]).args(words).uid(65534).gid(65534);
+        run(command, &[])
+    }
+
+    /// The names in a folder of skiff's directory.
+    pub(crate) fn files(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// A file of skiff's directory.
+    #[track_caller]
+    pub(crate) fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.home.join(file)).unwrap_or_else(|error| panic!("failed to read {file}: {error}"))
+    }
+
+    /// Overwrites a file of skiff's directory.
+    #[track_caller]
+    pub(crate) fn write(&self, file: &str, bytes: &[u8]) {
+        fs::write(self.home.join(file), bytes).unwrap_or_else(|error| panic!("failed to write {file}: {error}"));
     }
 
     /// Runs the image's program on the host, where a user would run curl.
@@ -257,11 +308,16 @@ impl Cluster {
     /// Deletes the cluster and asserts that nothing of it is left.
     #[track_caller]
     fn end(&self) {
-        self.skiff(&["delete", "--purge"]).ok();
+        let was_there = self.home.join("clusters").join(&self.profile).exists();
+        if was_there {
+            self.skiff(&["delete", "--purge"]).ok();
+        }
         let left = self.left_behind();
         assert!(left.is_empty(), "`skiff delete --purge` left behind:\n{}", left.join("\n"));
-        let kubeconfig = fs::read_to_string(self.home.join("kubeconfig")).expect("the kubeconfig stays");
-        assert!(!kubeconfig.contains(&self.profile), "the context should be gone:\n{kubeconfig}");
+        if was_there {
+            let kubeconfig = fs::read_to_string(self.home.join("kubeconfig")).expect("the kubeconfig stays");
+            assert!(!kubeconfig.contains(&self.profile), "the context should be gone:\n{kubeconfig}");
+        }
     }
 }
 

@@ -3,10 +3,13 @@
 //! They need root, and `SKIFF_TEST_KUBECTL` must name kubectl 1.37: `cargo xtask test` builds it and runs everything.
 //! Each test has a cluster of its own, which is asserted to leave nothing behind.
 
+mod bad_input;
 mod cluster;
 mod commands;
+mod demo;
 mod image;
 mod life;
+mod services;
 mod tutorial;
 mod updates;
 
