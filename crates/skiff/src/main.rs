@@ -11,6 +11,7 @@ mod daemon;
 mod host;
 mod kubeconfig;
 mod pki;
+mod preflight;
 mod printer;
 mod registries;
 

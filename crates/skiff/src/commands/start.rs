@@ -15,7 +15,7 @@ use super::{need_root, node_error};
 use crate::cli::StartArgs;
 use crate::cluster::Cluster;
 use crate::pki::{Pki, ServerNames};
-use crate::{kubeconfig, printer};
+use crate::{kubeconfig, preflight, printer};
 
 /// How long the cluster may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,6 +24,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     need_root()?;
+    preflight::check()?;
     let cluster = Cluster::find_or_create(profile, args.api_port)?;
     let pki = pki(&cluster)?;
     if let Some(node) = Node::find(&cluster.node_directory())?
@@ -40,7 +41,10 @@ pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     if let Err(error) = wait(&cluster, &pki) {
         // A daemon that can't start would be started again and again.
         node.stop(DRAIN).map_err(node_error)?;
-        bail!("cluster {profile:?} can't start: {}", last_words(&log, log_start).unwrap_or_else(|| format!("{error:#}")));
+        bail!(
+            "cluster {profile:?} can't start: {}",
+            last_words(&log, log_start).unwrap_or_else(|| format!("{error:#}"))
+        );
     }
     let path = kubeconfig::add(profile, &format!("https://{}", cluster.api_address()), &pki)?;
     printer::line(format!(

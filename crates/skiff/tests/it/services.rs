@@ -30,7 +30,9 @@ fn a_node_port_has_a_url_and_answers_on_the_nodes_localhost() {
     for words in [&["service", "kubernetes-bootcamp", "--url"][..], &["service", "kubernetes-bootcamp"]] {
         assert_eq!(cluster.skiff(words).ok(), format!("{url}\n"), "there is no browser, so both print it");
     }
-    hello(&cluster, "the node port answers on the node's address", || cluster.sample(&["get", &url["http://".len()..]]));
+    hello(&cluster, "the node port answers on the node's address", || {
+        cluster.sample(&["get", &url["http://".len()..]])
+    });
     let on_localhost = format!("http://localhost:{port}");
     hello(&cluster, "the node port answers on the node's localhost", || {
         cluster.skiff(&["ssh", "--", "curl", "--silent", &on_localhost])
