@@ -12,6 +12,8 @@ use crate::host;
 
 /// Where clusters are kept, unless `SKIFF_HOME` says otherwise.
 const HOME: &str = "/var/lib/skiff";
+/// Ports and networks are the machine's, whatever `SKIFF_HOME` is.
+const START_LOCK: &str = "/run/skiff-start.lock";
 /// The first port for an API server.
 const API_PORT_FIRST: u16 = 6443;
 /// Ports that are tried.
@@ -41,6 +43,23 @@ pub(crate) struct Cluster {
     pub(crate) profile: String,
     pub(crate) directory: PathBuf,
     pub(crate) settings: Settings,
+}
+
+/// Held while a cluster chooses its addresses and takes them, so that no two choose the same.
+#[derive(Debug)]
+pub(crate) struct Choosing {
+    _lock: fs::File,
+}
+
+impl Choosing {
+    /// Waits for other starts on this machine.
+    pub(crate) fn begin() -> Result<Self> {
+        let failed = || format!("failed to lock {START_LOCK}");
+        let lock = fs::File::create(START_LOCK).with_context(failed)?;
+        // A lock of this process alone: what it forks does not hold it.
+        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::LockExclusive).with_context(failed)?;
+        Ok(Self { _lock: lock })
+    }
 }
 
 /// Where everything is kept.
@@ -111,14 +130,15 @@ impl Cluster {
             return Ok(cluster);
         }
         let directory = Self::directory_of(profile)?;
+        let others = all_settings();
         let api_port = match api_port {
             Some(port) => {
                 check_port(port)?;
                 port
             }
-            None => free_port().context("no port for the API server is free; name one with --api-port")?,
+            None => free_port(&others).context("no port for the API server is free; name one with --api-port")?,
         };
-        let link_network = free_network(profile).context("no free network was found for the node's link")?;
+        let link_network = free_network(profile, &others).context("no free network was found for the node's link")?;
         let settings = Settings { format: FORMAT, api_port, link_network };
         fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
         let path = directory.join("cluster.json");
@@ -213,12 +233,23 @@ fn check_port(port: u16) -> Result<()> {
     }
 }
 
-fn free_port() -> Option<u16> {
-    (API_PORT_FIRST..API_PORT_FIRST + API_PORTS).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+/// What all clusters of this machine have chosen, those that are stopped too.
+fn all_settings() -> Vec<Settings> {
+    let clusters = fs::read_dir(home().join("clusters")).into_iter().flatten().flatten();
+    clusters
+        .filter_map(|entry| serde_json::from_slice(&fs::read(entry.path().join("cluster.json")).ok()?).ok())
+        .collect()
 }
 
-/// A /24 that no route of the host touches, beginning at a place that the profile's name gives.
-fn free_network(profile: &str) -> Option<Ipv4Addr> {
+fn free_port(others: &[Settings]) -> Option<u16> {
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (API_PORT_FIRST..API_PORT_FIRST + API_PORTS)
+        .filter(|port| others.iter().all(|other| other.api_port != *port))
+        .find(free)
+}
+
+/// A /24 that no route of the host touches and no other cluster has, beginning at a place that the profile's name gives.
+fn free_network(profile: &str, others: &[Settings]) -> Option<Ipv4Addr> {
     let routes = host::routes();
     let start = profile.bytes().fold(0_u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))) % 256;
     let candidates = (0..256).map(|n| Ipv4Addr::new(10, 88, u8::try_from((start + n) % 256).unwrap_or(0), 0));
@@ -226,5 +257,7 @@ fn free_network(profile: &str) -> Option<Ipv4Addr> {
         let narrow = u32::from(*mask) & 0xffff_ff00;
         u32::from(candidate) & narrow == u32::from(*network) & narrow
     };
-    candidates.into_iter().find(|candidate| !routes.iter().any(|route| touches(*candidate, route)))
+    candidates
+        .filter(|candidate| others.iter().all(|other| other.link_network != *candidate))
+        .find(|candidate| !routes.iter().any(|route| touches(*candidate, route)))
 }

@@ -13,7 +13,7 @@ use container_runtime::{Node, NodeConfig, NodeListener};
 
 use super::{need_root, node_error};
 use crate::cli::StartArgs;
-use crate::cluster::Cluster;
+use crate::cluster::{Choosing, Cluster};
 use crate::pki::{Pki, ServerNames};
 use crate::{kubeconfig, preflight, printer};
 
@@ -25,6 +25,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     need_root()?;
     preflight::check()?;
+    let choosing = Choosing::begin()?;
     let cluster = Cluster::find_or_create(profile, args.api_port)?;
     let pki = pki(&cluster)?;
     if let Some(node) = Node::find(&cluster.node_directory())?
@@ -38,6 +39,7 @@ pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     let log = cluster.log_path();
     let log_start = std::fs::metadata(&log).map_or(0, |log| log.len());
     let mut node = Node::launch(&node_config(&cluster)?).map_err(node_error)?;
+    drop(choosing);
     if let Err(error) = wait(&cluster, &pki) {
         // A daemon that can't start would be started again and again.
         node.stop(DRAIN).map_err(node_error)?;

@@ -24,7 +24,7 @@ fn before_a_cluster_exists() {
     }
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let port = taken.local_addr().expect("it is bound").port().to_string();
-    refused(cluster.alone(&["start", "--api-port", &port]), 1, &[&port, "choose another with --api-port"]);
+    refused(cluster.skiff(&["start", "--api-port", &port]), 1, &[&port, "choose another with --api-port"]);
     refused(cluster.skiff_as_nobody(&["start"]), 3, &["needs root", "sudo"]);
     assert_eq!(cluster.files("clusters"), [] as [String; 0], "nothing was made");
 }
@@ -32,7 +32,7 @@ fn before_a_cluster_exists() {
 #[test]
 fn when_a_cluster_exists() {
     let cluster = Cluster::prepare();
-    cluster.alone(&["start"]).ok();
+    cluster.skiff(&["start"]).ok();
     refused(cluster.skiff(&["start", "--api-port", "9"]), 1, &["delete it first"]);
     refused(cluster.skiff(&["image", "load", "/nonexistent.tar"]), 1, &["/nonexistent.tar", "No such file"]);
     refused(cluster.skiff(&["image", "rm", "nobody/has:this"]), 1, &["nobody/has:this"]);
@@ -50,11 +50,11 @@ fn when_a_cluster_exists() {
     let mut damaged = whole.clone();
     damaged[4096..4160].fill(0xff);
     cluster.write(&log, &damaged);
-    refused(cluster.alone(&["start"]), 1, &["datastore", "is damaged", "byte", "restore a backup"]);
+    refused(cluster.skiff(&["start"]), 1, &["datastore", "is damaged", "byte", "restore a backup"]);
     assert!(cluster.read(&log) == damaged, "a damaged log stays as it is");
     assert_eq!(cluster.processes(), [], "nothing runs on");
     cluster.write(&log, &whole);
-    cluster.alone(&["start"]).ok();
+    cluster.skiff(&["start"]).ok();
 
     cluster.skiff(&["stop"]).ok();
     let settings = format!("clusters/{}/cluster.json", cluster.profile);

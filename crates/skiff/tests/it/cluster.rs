@@ -15,8 +15,6 @@ use crate::image;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition that no watch tells.
 const GLANCE: Duration = Duration::from_millis(100);
-/// Clusters choose ports and networks that are free when they start, so two must not start at once.
-static STARTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 /// Tells this process' clusters apart.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -103,14 +101,7 @@ impl Cluster {
     /// `skiff start`, also for a cluster that is stopped. Returns what it printed.
     #[track_caller]
     pub(crate) fn start_again(&self) -> String {
-        self.alone(&["start"]).ok()
-    }
-
-    /// Runs skiff while no other cluster of this process starts.
-    #[track_caller]
-    pub(crate) fn alone(&self, words: &[&str]) -> Ran {
-        let _only_one = STARTING.lock();
-        self.skiff(words)
+        self.skiff(&["start"]).ok()
     }
 
     fn command(&self, program: &Path) -> Command {

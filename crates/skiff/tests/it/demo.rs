@@ -14,7 +14,7 @@ mirrors:
 fn the_demo_plays_the_tutorial_and_leaves_the_cluster() {
     let cluster = Cluster::prepare();
     cluster.write("registries.yaml", NO_REGISTRY.as_bytes());
-    let played = cluster.alone(&["demo"]).ok();
+    let played = cluster.skiff(&["demo"]).ok();
     for expected in [
         "$ kubectl create deployment kubernetes-bootcamp --image=gcr.io/google-samples/kubernetes-bootcamp:v1\n\
          deployment.apps/kubernetes-bootcamp created\n",
@@ -44,7 +44,7 @@ fn the_demo_plays_the_tutorial_and_leaves_the_cluster() {
 #[test]
 fn the_application_can_be_loaded_alone() {
     let cluster = Cluster::prepare();
-    cluster.alone(&["start"]).ok();
+    cluster.skiff(&["start"]).ok();
     let loaded = cluster.skiff(&["demo", "--load-only"]).ok();
     assert_eq!(loaded.lines().count(), 2, "{loaded}");
     let image = "--image=gcr.io/google-samples/kubernetes-bootcamp:v1";

@@ -101,3 +101,28 @@ fn stop_and_start_bring_the_pods_back() {
     });
     cluster.rollout_status(DEPLOYMENT);
 }
+
+#[test]
+fn clusters_that_start_at_once_or_rest_share_nothing() {
+    let clusters: Vec<Cluster> = (0..4).map(|_| Cluster::prepare()).collect();
+    std::thread::scope(|scope| {
+        for cluster in &clusters {
+            scope.spawn(|| cluster.start_again());
+        }
+    });
+    let said: Vec<String> = clusters.iter().map(|cluster| cluster.skiff(&["status"]).ok()).collect();
+    for what in ["api: ", "node address: "] {
+        let mut values: Vec<&str> =
+            said.iter().flat_map(|text| text.lines().filter_map(|line| line.strip_prefix(what))).collect();
+        values.sort_unstable();
+        values.dedup();
+        assert_eq!(values.len(), clusters.len(), "{what}{values:?}");
+    }
+    // One that is stopped keeps its port and its network.
+    let resting = &clusters[0];
+    resting.skiff(&["stop"]).ok();
+    let profile = format!("{}-b", resting.profile);
+    resting.skiff_as(&profile, &["start"]).ok();
+    resting.start_again();
+    resting.skiff_as(&profile, &["delete"]).ok();
+}

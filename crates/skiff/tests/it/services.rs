@@ -81,7 +81,7 @@ fn the_same_verbs_through_a_link_named_minikube() {
     assert!(version.starts_with("Client Version: v1.37"), "{version}");
     let wrong = cluster.skiff_called("minikube", &["strat"]);
     assert_eq!(wrong.code, 2, "{wrong}");
-    cluster.alone(&["start"]).ok();
+    cluster.skiff(&["start"]).ok();
     let nodes = cluster.skiff(&["kubectl", "--", "get", "nodes", "-o", "name"]).ok();
     assert_eq!(nodes, format!("node/{}\n", cluster.profile));
     let table = cluster.eventually("the node has its role", || {
@@ -94,7 +94,7 @@ fn the_same_verbs_through_a_link_named_minikube() {
 #[test]
 fn services_are_found_by_name_in_pods() {
     let cluster = Cluster::prepare();
-    cluster.alone(&["start"]).ok();
+    cluster.skiff(&["start"]).ok();
     cluster.skiff(&["demo", "--load-only"]).ok();
     let image = "--image=gcr.io/google-samples/kubernetes-bootcamp:v1";
     cluster.kubectl(&["create", "deployment", "kubernetes-bootcamp", image]).ok();
