@@ -130,10 +130,10 @@ impl GlobalFlags {
         }
         match values::duration(text) {
             Ok(duration) => Ok(duration.positive()),
-            Err(_) => Err(KubectlError::new(format!(
+            Err(_) => Err(KubectlError::new(
                 "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a \
-                 corresponding time unit (e.g. 1s | 2m | 3h)"
-            ))),
+                 corresponding time unit (e.g. 1s | 2m | 3h)",
+            )),
         }
     }
 }

@@ -1,7 +1,24 @@
 //! The commands: one file each. To add one, write `commands/NAME.rs` with an `Args` struct whose `run` does the work, and
 //! name it in [`Command`], in `run` and, if it stood there, take it out of [`UNSERVED`].
 
+mod annotate;
+mod api_resources;
+mod apply;
+mod attach;
+mod auth;
+mod cluster_info;
+mod cp;
+mod create;
+mod delete;
+mod describe;
+mod exec;
 mod get;
+mod label;
+mod logs;
+mod patch;
+mod scale;
+mod set;
+mod version;
 
 use clap::Subcommand;
 
@@ -31,15 +48,71 @@ pub(crate) const UNSERVED: [&str; 15] = [
 #[derive(Debug, Subcommand)]
 #[command(disable_help_flag = true, disable_help_subcommand = true)]
 pub(crate) enum Command {
+    /// Update the annotations on a resource
+    Annotate(annotate::AnnotateCommand),
+    /// Print the supported API resources on the server
+    ApiResources(api_resources::ApiResourcesCommand),
+    /// Print the supported API versions on the server, in the form of "group/version"
+    ApiVersions(api_resources::ApiVersionsCommand),
+    /// Apply a configuration to a resource by file name or stdin
+    Apply(apply::ApplyCommand),
+    /// Inspect authorization
+    #[command(subcommand)]
+    Auth(auth::AuthCommand),
+    /// Display cluster information
+    ClusterInfo(cluster_info::ClusterInfoCommand),
+    /// Create a resource from a file or from stdin
+    Create(create::CreateCommand),
+    /// Delete resources by file names, stdin, resources and names, or by resources and label selector
+    Delete(delete::DeleteCommand),
+    /// Update the labels on a resource
+    Label(label::LabelCommand),
+    /// Update fields of a resource
+    Patch(patch::PatchCommand),
+    /// Set a new size for a deployment, replica set, or replication controller
+    Scale(scale::ScaleCommand),
+    /// Set specific features on objects
+    #[command(subcommand)]
+    Set(set::SetCommand),
+    /// Print the client and server version information
+    Version(version::VersionCommand),
     /// Display one or many resources
     Get(get::GetCommand),
+    /// Show details of a specific resource or group of resources
+    Describe(describe::DescribeCommand),
+    /// Print the logs for a container in a pod
+    Logs(logs::LogsCommand),
+    /// Attach to a running container
+    Attach(attach::AttachCommand),
+    /// Execute a command in a container
+    Exec(exec::ExecCommand),
+    /// Copy files and directories to and from containers
+    Cp(cp::CpCommand),
 }
 
 impl Command {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
         match self {
+            Self::Annotate(command) => command.run(context).await,
+            Self::ApiResources(command) => command.run(context).await,
+            Self::ApiVersions(command) => command.run(context).await,
+            Self::Apply(command) => command.run(context).await,
+            Self::Auth(command) => command.run(context).await,
+            Self::ClusterInfo(command) => command.run(context).await,
+            Self::Create(command) => command.run(context).await,
+            Self::Delete(command) => command.run(context).await,
+            Self::Label(command) => command.run(context).await,
+            Self::Patch(command) => command.run(context).await,
+            Self::Scale(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
+            Self::Version(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
+            Self::Describe(command) => command.run(context).await,
+            Self::Logs(command) => command.run(context).await,
+            Self::Attach(command) => command.run(context).await,
+            Self::Exec(command) => command.run(context).await,
+            Self::Cp(command) => command.run(context).await,
         }
     }
 }

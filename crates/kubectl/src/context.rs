@@ -135,6 +135,13 @@ impl Context {
         mapper.resource(name)
     }
 
+    /// Prints a warning as klog does, which upstream uses for deprecated flags.
+    pub(crate) fn klog_warning(&self, text: &str) {
+        let now = self.clock.now().to_zoned(jiff::tz::TimeZone::system());
+        let head = now.strftime("W%m%d %H:%M:%S%.6f");
+        self.printer.err_line(format!("{head} {:>7} helpers.go:1] {text}", std::process::id()));
+    }
+
     /// How many warnings the server sent.
     pub(crate) fn warnings(&self) -> usize {
         self.observer.warnings.load(Ordering::Relaxed)

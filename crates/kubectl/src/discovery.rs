@@ -97,8 +97,11 @@ pub(crate) struct Mapper {
     pub(crate) resources: Vec<Arc<ResourceType>>,
 }
 
+/// The resource, version and group of a name that has all three.
+type FullName<'a> = (&'a str, &'a str, &'a str);
+
 /// `a`, `a.group` or `a.version.group`, as users name types.
-fn parts(name: &str) -> (Option<(&str, &str, &str)>, (&str, &str)) {
+fn parts(name: &str) -> (Option<FullName<'_>>, (&str, &str)) {
     let full = match name.splitn(3, '.').collect::<Vec<_>>().as_slice() {
         [resource, version, group] => Some((*resource, *version, *group)),
         _ => None,
@@ -174,11 +177,6 @@ impl Mapper {
     pub(crate) fn kind(&self, api_version: &str, kind: &str) -> Option<Arc<ResourceType>> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         self.resources.iter().find(|r| r.group == group && r.version == version && r.kind == kind).cloned()
-    }
-
-    /// The preferred version of a kind.
-    pub(crate) fn group_kind(&self, group: &str, kind: &str) -> Option<Arc<ResourceType>> {
-        self.resources.iter().find(|r| r.is(group, kind)).cloned()
     }
 
     /// The types of a category such as `all`, in the server's order; none if there is no such category.

@@ -65,7 +65,7 @@ impl KubectlError {
 
     /// One error of several; `Ok` if there are none.
     pub(crate) fn all(mut errors: Vec<Self>) -> Result<(), Self> {
-        if errors.iter().any(|error| *error == Self::ReaderGone) {
+        if errors.contains(&Self::ReaderGone) {
             return Err(Self::ReaderGone);
         }
         match errors.len() {

@@ -12,10 +12,17 @@ pub mod gotemplate;
 mod gotext;
 mod help;
 pub mod jsonpath;
+mod merge;
 mod output;
+mod pairs;
+mod pods;
 mod printer;
+mod remote;
 mod resource;
 mod run;
+mod terminal;
+mod waiting;
+mod write;
 
 pub use run::run;
 

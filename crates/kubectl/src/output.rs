@@ -227,11 +227,6 @@ impl ObjectPrinter {
         }
     }
 
-    /// Whether only the operation is told.
-    pub(crate) fn tells_operation(&self) -> bool {
-        matches!(&self.format, Format::Name { operation } if !operation.is_empty())
-    }
-
     /// Prints what was done to an object.
     pub(crate) fn print_info(&self, printer: &Printer, info: &Info) -> Result<(), KubectlError> {
         self.print(printer, &info.object)

@@ -12,16 +12,13 @@ use clap::Args;
 use client::RestError;
 use serde_json::Value;
 
-pub(crate) use arguments::{Named, has_names};
+pub(crate) use arguments::Named;
 pub(crate) use files::expand_paths;
-pub(crate) use request::{ListQuery, Requests, WatchEvents, delete_options};
+pub(crate) use request::{ListQuery, Requests, delete_options};
 
 use crate::context::Context;
 use crate::discovery::ResourceType;
 use crate::error::KubectlError;
-
-/// How many objects a list asks for at once: upstream's `--chunk-size`.
-pub(crate) const CHUNK_SIZE: u64 = 500;
 
 /// `-f` and `-R`.
 #[derive(Debug, Clone, Default, Args)]
@@ -62,9 +59,9 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    /// `deployment.apps/web`.
+    /// `deployments/web`, as messages name it.
     pub(crate) fn object_name(&self) -> String {
-        format!("{}/{}", self.resource.qualified_kind(), self.name)
+        format!("{}/{}", self.resource.plural, self.name)
     }
 
     /// Takes over an object that the server gave.
@@ -177,7 +174,7 @@ impl Selection {
             return Err(KubectlError::new("setting 'all' parameter but found a non empty selector. "));
         }
         if !self.filenames.is_empty() {
-            return self.from_files(context, label_selector).await;
+            return self.in_files(context, label_selector).await;
         }
         let named = Named::parse(&self.arguments, context).await?;
         let by_selector = self.all
@@ -231,9 +228,9 @@ impl Selection {
                 let resource = resource.clone();
                 let info = Info { resource, namespace, name: String::new(), source: String::new(), object: list };
                 if self.keep_lists {
-                    selected.infos.push(info)
+                    selected.infos.push(info);
                 } else {
-                    selected.infos.extend(flatten(info))
+                    selected.infos.extend(flatten(info));
                 }
                 if query.continue_token.is_empty() {
                     break;
@@ -275,7 +272,7 @@ impl Selection {
         Ok(selected)
     }
 
-    async fn from_files(&self, context: &Context, label_selector: &str) -> Result<Selected, KubectlError> {
+    async fn in_files(&self, context: &Context, label_selector: &str) -> Result<Selected, KubectlError> {
         // A file that is not there is told before anything else.
         for name in self.filenames.iter().filter(|name| *name != "-" && !name.contains("://")) {
             expand_paths(name, self.recursive)?;

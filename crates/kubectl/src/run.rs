@@ -51,7 +51,7 @@ pub(crate) fn run_in(world: World, arguments: &[String]) -> Result<(), KubectlEr
         Err(error) => match error.kind() {
             // A group of commands without one of them tells what there is.
             ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                return world.printer.out(help::text(&root, &normalized.commands));
+                return Err(KubectlError::Exit { text: help::text(&root, &normalized.commands), code: 1 });
             }
             _ => return Err(argument_error(&root, &normalized.commands, &error)),
         },
@@ -106,9 +106,7 @@ fn argument_error(root: &clap::Command, commands: &[String], error: &clap::Error
                 None => KubectlError::usage(&path, format!("invalid argument {value:?}: {reason}")),
             }
         }
-        ErrorKind::MissingRequiredArgument => {
-            KubectlError::Message(format!("required flag(s) {long:?} not set\nSee '{path} --help' for usage."))
-        }
+        ErrorKind::MissingRequiredArgument => KubectlError::Message(format!("required flag(s) {long:?} not set")),
         _ => KubectlError::usage(&path, format!("unexpected arguments: {value}")),
     }
 }

@@ -99,8 +99,8 @@ fn values_as_go_reads_them() {
         values::int32("99999999999").unwrap_err(),
         "strconv.ParseInt: parsing \"99999999999\": value out of range"
     );
-    assert_eq!(values::duration("1m30s"), Ok(values::GoDuration::seconds(90)));
-    assert_eq!(values::duration("-1s"), Ok(values::GoDuration::seconds(-1)));
+    assert_eq!(values::duration("1m30s"), Ok(values::GoDuration(90_000_000_000)));
+    assert_eq!(values::duration("-1s"), Ok(values::GoDuration(-1_000_000_000)));
     assert_eq!(values::duration("1"), Err("time: missing unit in duration \"1\"".to_owned()));
     assert_eq!(values::duration("x"), Err("time: invalid duration \"x\"".to_owned()));
     assert_eq!(values::split_list(&["a,b".to_owned(), "\"c,d\",e".to_owned()]), ["a", "b", "c,d", "e"]);

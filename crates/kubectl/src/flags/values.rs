@@ -48,11 +48,6 @@ pub(crate) fn int64(text: &str) -> Result<i64, String> {
 pub(crate) struct GoDuration(pub(crate) i64);
 
 impl GoDuration {
-    /// From seconds.
-    pub(crate) const fn seconds(seconds: i64) -> Self {
-        Self(seconds * 1_000_000_000)
-    }
-
     /// As a duration; none where it is zero or less.
     pub(crate) fn positive(self) -> Option<std::time::Duration> {
         u64::try_from(self.0).ok().filter(|nanos| *nanos > 0).map(std::time::Duration::from_nanos)

@@ -24,11 +24,6 @@ impl ColumnWriter {
         self.rows.push(cells);
     }
 
-    /// Forgets the widths: another table begins.
-    pub(crate) fn forget_widths(&mut self) {
-        self.remembered.clear();
-    }
-
     /// The rows since the last flush as text.
     pub(crate) fn flush(&mut self) -> String {
         let rows = std::mem::take(&mut self.rows);

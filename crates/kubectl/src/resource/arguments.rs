@@ -53,12 +53,6 @@ fn are_pairs(arguments: &[String]) -> Result<bool, KubectlError> {
     Ok(pairs > 0)
 }
 
-/// Whether the arguments name objects, not only types (upstream's `HasNames`).
-pub(crate) fn has_names(arguments: &[String]) -> Result<bool, KubectlError> {
-    let arguments = normalize(arguments);
-    Ok(are_pairs(&arguments)? || arguments.len() > 1)
-}
-
 fn pair(argument: &str) -> Result<(String, String), KubectlError> {
     match argument.split('/').collect::<Vec<_>>().as_slice() {
         [ty, name] if !ty.is_empty() && !name.is_empty() && split(ty).len() == 1 => {
@@ -160,9 +154,6 @@ mod tests {
     fn several_types_with_names_are_pairs() {
         assert_eq!(normalize(&words("pods,services a b")), words("pods/a pods/b services/a services/b"));
         assert_eq!(normalize(&words("pods,pods a")), words("pods,pods a"), "one type, twice");
-        assert!(has_names(&words("pods a")).unwrap());
-        assert!(has_names(&words("pods/a")).unwrap());
-        assert!(!has_names(&words("pods")).unwrap());
     }
 
     #[test]

@@ -182,6 +182,8 @@ impl Selection {
         };
         if !resource.namespaced {
             namespace.clear();
+        } else if self.local {
+            // Without the server nobody knows whether the type has namespaces.
         } else if namespace.is_empty() {
             context.namespace()?.clone_into(&mut namespace);
         } else if context.namespace_is_explicit() && namespace != context.namespace()? {
@@ -212,6 +214,7 @@ fn unasked(api_version: &str, kind: &str) -> ResourceType {
         group: group.to_owned(),
         version: version.to_owned(),
         kind: kind.to_owned(),
+        plural: kind.to_lowercase(),
         namespaced: true,
         ..ResourceType::default()
     }
@@ -219,6 +222,9 @@ fn unasked(api_version: &str, kind: &str) -> ResourceType {
 
 /// Upstream's `getObjectKind` of its validation.
 fn check_header(object: &Value) -> Result<(), String> {
+    if !object.is_object() {
+        return Err("invalid object to validate".to_owned());
+    }
     let mut faults = Vec::new();
     for key in ["apiVersion", "kind"] {
         match &object[key] {

@@ -183,6 +183,21 @@ impl<'a> Requests<'a> {
         Ok(self.client.send_json(Method::PATCH, &path, kind.media_type(), patch).await?)
     }
 
+    /// Patches with a text that the server shall judge.
+    pub(crate) async fn patch_text(
+        &self,
+        resource: &ResourceType,
+        (namespace, name): (&str, &str),
+        subresource: &str,
+        kind: PatchKind,
+        patch: &str,
+    ) -> Result<Value, KubectlError> {
+        let path = self.write_path(resource, namespace, name, subresource);
+        let headers = [(ACCEPT, JSON), (CONTENT_TYPE, kind.media_type())];
+        let body = Bytes::copy_from_slice(patch.as_bytes());
+        Ok(self.client.request(Method::PATCH, &path, &headers, body).await?.json()?)
+    }
+
     /// Deletes an object. Gives the object or Status that the server answers.
     pub(crate) async fn delete(
         &self,

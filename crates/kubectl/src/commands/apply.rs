@@ -1,0 +1,314 @@
+//! `kubectl apply`, client-side (upstream: `kubectl/pkg/cmd/apply`).
+
+use clap::{ArgAction, Args};
+use client::{PatchKind, Propagation};
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
+
+use crate::context::Context;
+use crate::error::KubectlError;
+use crate::flags::values::{self, GoDuration};
+use crate::merge;
+use crate::output::OutputFlags;
+use crate::resource::{Check, FileFlags, Info, Requests, Selection, delete_options};
+use crate::waiting;
+use crate::write::{self, DryRun, DryRunFlag, LAST_APPLIED, ValidateFlag};
+
+/// How often a patch is made anew after a conflict, and how long between.
+const RETRIES_MAX: usize = 5;
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Apply a configuration to resources by files or standard input. What does not exist is created; what exists is brought
+/// to the configuration, and fields that an earlier configuration had and this one has no longer are taken out.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyCommand {
+    #[arg(hide = true)]
+    arguments: Vec<String>,
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(flatten)]
+    dry_run: DryRunFlag,
+    #[command(flatten)]
+    validate: ValidateFlag,
+    /// Must be "background", "orphan", or "foreground": how dependants of what --force deletes go
+    #[arg(long, num_args = 0..=1, default_missing_value = "background", default_value = "background")]
+    cascade: String,
+    /// Who is recorded as the fields' owner
+    #[arg(long, default_value = "kubectl-client-side-apply")]
+    field_manager: String,
+    /// Delete and create anew what can't be patched
+    #[arg(long)]
+    force: bool,
+    /// Seconds of grace for what --force deletes; the kind's default where negative
+    #[arg(long, value_parser = values::int64, default_value = "-1", allow_negative_numbers = true)]
+    grace_period: i64,
+    /// Settle conflicts with the live object in favour of the configuration
+    #[arg(long, value_parser = values::switch, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "true")]
+    overwrite: bool,
+    /// Only those of the objects that have these labels
+    #[arg(long, short = 'l')]
+    selector: Option<String>,
+    /// How long to wait for what --force deletes; 0 for as long as it takes
+    #[arg(long, value_parser = values::duration, default_value = "0s")]
+    timeout: GoDuration,
+}
+
+/// What became of an object.
+struct Applied {
+    object: Value,
+    operation: &'static str,
+}
+
+impl ApplyCommand {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
+        if !self.arguments.is_empty() {
+            let shown = self.arguments.join(" ");
+            return Err(KubectlError::usage(&context.command_path, format!("Unexpected args: [{shown}]")));
+        }
+        let dry_run = self.dry_run.strategy(context)?;
+        if self.files.is_empty() {
+            return Err(KubectlError::new("must specify one of -f and -k"));
+        }
+        let validation = self.validate.directive()?;
+        if dry_run == DryRun::Server && self.force {
+            return Err(KubectlError::new("--dry-run=server cannot be used with --force"));
+        }
+        if !self.overwrite {
+            return Err(KubectlError::new("--overwrite=false is not served by this kubectl"));
+        }
+        let selection = Selection {
+            check: if validation == "Ignore" { Check::None } else { Check::Header },
+            label_selector: self.selector.clone().unwrap_or_default(),
+            ..Selection::new(&self.files, &[])
+        };
+        let selected = selection.fetch(context).await?;
+        let mut errors = selected.errors;
+        if selected.infos.is_empty() && errors.is_empty() {
+            return Err(KubectlError::new("no objects passed to apply"));
+        }
+        let whole = !matches!(self.output.output.as_deref().unwrap_or_default(), "" | "name");
+        let requests = write::requests(context, dry_run, &self.field_manager, validation)?;
+        let mut objects = Vec::new();
+        for mut info in selected.infos {
+            match self.apply(context, &requests, &mut info, dry_run).await {
+                Ok(applied) if whole => objects.push(applied.object),
+                Ok(applied) => {
+                    dry_run.printer(&self.output, applied.operation)?.print(&context.printer, &applied.object)?;
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        KubectlError::all(errors)?;
+        if !whole {
+            return Ok(());
+        }
+        let printer = dry_run.printer(&self.output, "")?;
+        match objects.as_slice() {
+            [one] => printer.print(&context.printer, one),
+            many => {
+                let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": many});
+                printer.print(&context.printer, &list)
+            }
+        }
+    }
+
+    async fn apply(
+        &self,
+        context: &Context,
+        requests: &Requests<'_>,
+        info: &mut Info,
+        dry_run: DryRun,
+    ) -> Result<Applied, KubectlError> {
+        if info.name.is_empty()
+            && let Some(prefix) = info.object["metadata"]["generateName"].as_str().filter(|prefix| !prefix.is_empty())
+        {
+            return Err(KubectlError::new(format!("from {prefix}: cannot use generate name with apply")));
+        }
+        let mut modified = info.object.clone();
+        write::annotate(&mut modified);
+        let current = match requests.read(&info.resource, &info.namespace, &info.name).await {
+            Ok(current) => current,
+            Err(error) if error.is_not_found() => {
+                let mut object = modified;
+                prune_nulls(&mut object);
+                if dry_run != DryRun::Client {
+                    let created = requests.create(&info.resource, &info.namespace, &object).await;
+                    object = created.map_err(|error| error.about_source("creating", &info.source))?;
+                }
+                return Ok(Applied { object, operation: "created" });
+            }
+            Err(error) => {
+                let what = described(info);
+                let verb = format!("retrieving current configuration of:\n{what}\nfrom server for:");
+                return Err(error.about_source(&verb, &info.source));
+            }
+        };
+        if write::last_applied(&current).is_none() {
+            context.printer.err_line(format!(
+                "Warning: resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl \
+                 apply should only be used on resources created declaratively by either kubectl create --save-config or \
+                 kubectl apply. The missing annotation will be patched automatically.",
+                info.resource.plural, info.name
+            ));
+        }
+        let (patch, object) = self.patch(context, requests, info, modified, current, dry_run).await?;
+        if !object["metadata"]["deletionTimestamp"].is_null() {
+            context.printer.err_line(format!(
+                "Warning: Detected changes to resource {} which is currently being deleted.",
+                info.name
+            ));
+        }
+        let unchanged = patch.as_object().is_some_and(serde_json::Map::is_empty);
+        Ok(Applied { object, operation: if unchanged { "unchanged" } else { "configured" } })
+    }
+
+    async fn patch(
+        &self,
+        context: &Context,
+        requests: &Requests<'_>,
+        info: &Info,
+        modified: Value,
+        mut current: Value,
+        dry_run: DryRun,
+    ) -> Result<(Value, Value), KubectlError> {
+        let target = (info.namespace.as_str(), info.name.as_str());
+        let mut tries = 0;
+        loop {
+            let (kind, patch) = three_way(info, &modified, &current).map_err(|text| {
+                KubectlError::new(format!(
+                    "error when applying patch:\n\nto:\n{}\nfor: {:?}: {text}",
+                    described(info),
+                    info.source
+                ))
+            })?;
+            if patch.as_object().is_some_and(serde_json::Map::is_empty) {
+                return Ok((patch, current));
+            }
+            if dry_run == DryRun::Client {
+                apply_locally(info, kind, &mut current, &patch)?;
+                return Ok((patch, current));
+            }
+            let error = match requests.patch(&info.resource, target, "", kind, &patch).await {
+                Ok(object) => return Ok((patch, object)),
+                Err(error) => error,
+            };
+            let code = error.api().map_or(0, |error| error.code);
+            if code == 409 && tries < RETRIES_MAX {
+                tries += 1;
+                if tries > 1 {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                current = requests.read(&info.resource, &info.namespace, &info.name).await?;
+                continue;
+            }
+            if self.force && matches!(code, 409 | 422) {
+                let object = self.replace(context, requests, info, &modified, &current).await?;
+                return Ok((modified, object));
+            }
+            let shown = crate::gotext::json(&patch);
+            let verb = format!("applying patch:\n{shown}\nto:\n{}\nfor:", described(info));
+            return Err(error.about_source("patching", &info.source).about_source(&verb, &info.source));
+        }
+    }
+
+    /// `--force`: the old object goes, the new one comes; the old one comes back where the new one is refused.
+    async fn replace(
+        &self,
+        context: &Context,
+        requests: &Requests<'_>,
+        info: &Info,
+        modified: &Value,
+        current: &Value,
+    ) -> Result<Value, KubectlError> {
+        let propagation = propagation(&self.cascade)?;
+        let grace = if self.grace_period >= 0 { self.grace_period } else { 0 };
+        let options = delete_options(Some(grace), Some(propagation));
+        requests.delete(&info.resource, &info.namespace, &info.name, &options).await?;
+        let deadline = self.timeout.positive().map(|timeout| Instant::now() + timeout);
+        waiting::until_deleted(context, info, current["metadata"]["uid"].as_str(), deadline).await?;
+        let created = requests.create(&info.resource, &info.namespace, modified).await;
+        match created {
+            Ok(object) => Ok(object),
+            Err(error) => {
+                let mut original = current.clone();
+                if let Some(metadata) = original["metadata"].as_object_mut() {
+                    metadata.remove("resourceVersion");
+                }
+                match requests.create(&info.resource, &info.namespace, &original).await {
+                    Ok(_) => Err(error),
+                    Err(again) => Err(KubectlError::new(format!(
+                        "An error occurred force-replacing the existing object with the newly provided one:\n\n{error}.\n\n\
+                         Additionally, an error occurred attempting to restore the original object:\n\n{again}"
+                    ))),
+                }
+            }
+        }
+    }
+}
+
+/// `--cascade`.
+pub(crate) fn propagation(text: &str) -> Result<Propagation, KubectlError> {
+    match text {
+        "background" => Ok(Propagation::Background),
+        "foreground" => Ok(Propagation::Foreground),
+        "orphan" => Ok(Propagation::Orphan),
+        other => Err(KubectlError::new(format!(
+            "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+        ))),
+    }
+}
+
+/// Upstream's `Info.String`.
+fn described(info: &Info) -> String {
+    let resource = &info.resource;
+    format!(
+        "Resource: {:?}, GroupVersionKind: {:?}\nName: {:?}, Namespace: {:?}",
+        format!("{}/{}, Resource={}", resource.group, resource.version, resource.plural),
+        format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind),
+        info.name,
+        info.namespace
+    )
+}
+
+fn three_way(info: &Info, modified: &Value, current: &Value) -> Result<(PatchKind, Value), String> {
+    let original = match write::last_applied(current) {
+        Some(text) if !text.is_empty() => serde_json::from_str(text).map_err(|_| "invalid JSON document".to_owned())?,
+        _ => json!({}),
+    };
+    match merge::built_in(&info.resource) {
+        Some(ty) => Ok((PatchKind::Strategic, merge::three_way(ty, &original, modified, current)?)),
+        None => Ok((PatchKind::Merge, merge::json_three_way(&original, modified, current)?)),
+    }
+}
+
+/// `--dry-run=client`: what the server would make of the patch.
+pub(crate) fn apply_locally(
+    info: &Info,
+    kind: PatchKind,
+    object: &mut Value,
+    patch: &Value,
+) -> Result<(), KubectlError> {
+    let outcome = match (kind, merge::built_in(&info.resource)) {
+        (PatchKind::Strategic, Some(ty)) => {
+            apimachinery::patch::apply_strategic_patch(api::schemas(), ty, object, patch.clone())
+        }
+        (PatchKind::Json, _) => apimachinery::patch::apply_json_patch(object, patch),
+        _ => apimachinery::patch::apply_merge_patch(object, patch.clone()),
+    };
+    outcome.map_err(|error| KubectlError::new(error.to_string()))
+}
+
+/// A patch drops nulls; so that a creation gives the same object, it does, too.
+fn prune_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(prune_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune_nulls),
+        _ => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! `kubectl set` (upstream: `kubectl/pkg/cmd/set`).
+
+mod env;
+mod image;
+
+use clap::{Args, Subcommand};
+use client::PatchKind;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::error::KubectlError;
+use crate::merge;
+use crate::output::OutputFlags;
+use crate::resource::{FileFlags, Info, Selection};
+use crate::write::{self, DryRun, DryRunFlag};
+
+/// Configure application resources: set specific features on objects.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true, disable_help_flag = true)]
+pub(crate) enum SetCommand {
+    /// Update environment variables on a pod template
+    Env(env::SetEnv),
+    /// Update the image of a pod template
+    Image(image::SetImage),
+}
+
+impl SetCommand {
+    /// Runs the command.
+    pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
+        match self {
+            Self::Env(command) => command.run(context).await,
+            Self::Image(command) => command.run(context).await,
+        }
+    }
+}
+
+/// What all of them take.
+#[derive(Debug, Args)]
+pub(super) struct SetFlags {
+    #[command(flatten)]
+    files: FileFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(flatten)]
+    dry_run: DryRunFlag,
+    /// All objects of the types, in the namespace
+    #[arg(long)]
+    all: bool,
+    /// Who is recorded as the fields' owner
+    #[arg(long, default_value = "kubectl-set")]
+    field_manager: String,
+    /// Change the files' objects only, without the server
+    #[arg(long)]
+    local: bool,
+    /// Choose by labels
+    #[arg(long, short = 'l')]
+    selector: Option<String>,
+}
+
+impl SetFlags {
+    fn selects(&self) -> bool {
+        self.selector.as_ref().is_some_and(|selector| !selector.is_empty())
+    }
+
+    async fn infos(&self, context: &Context, resources: &[String]) -> Result<Vec<Info>, KubectlError> {
+        let selection = Selection {
+            label_selector: if self.local { String::new() } else { self.selector.clone().unwrap_or_default() },
+            type_means_all: self.all,
+            latest: !self.local,
+            local: self.local,
+            ..Selection::new(&self.files, resources)
+        };
+        selection.fetch(context).await?.all()
+    }
+
+    /// Sends what `change` did to the objects as patches; `what` is in the words of a failure.
+    async fn patch_all(
+        &self,
+        context: &Context,
+        infos: Vec<Info>,
+        (done, what): (&str, &str),
+        mut change: impl FnMut(&Info, &mut Value, &mut Vec<KubectlError>) -> Result<(), KubectlError>,
+    ) -> Result<(), KubectlError> {
+        let dry_run = self.dry_run.strategy(context)?;
+        let printer = dry_run.printer(&self.output, done)?;
+        let mut errors = Vec::new();
+        let mut changed = Vec::new();
+        for info in infos {
+            let mut object = info.object.clone();
+            let outcome = match pod_spec(&mut object) {
+                Some(spec) => change(&info, spec, &mut errors),
+                None => Err(KubectlError::new(format!(
+                    "the object is not a pod or does not have a pod template: {}",
+                    go_type(&info.object)
+                ))),
+            };
+            match outcome {
+                Ok(()) => changed.push((info, object)),
+                Err(error) => errors.push(KubectlError::new(format!("error: {} {error}\n", info.object_name()))),
+            }
+        }
+        for (info, object) in changed {
+            if object == info.object {
+                continue;
+            }
+            if self.local || dry_run == DryRun::Client {
+                printer.print(&context.printer, &super::create::shaped(&info.resource, object)?)?;
+                continue;
+            }
+            let patch = match merge::built_in(&info.resource) {
+                Some(ty) => merge::two_way(ty, &info.object, &object).map_err(KubectlError::new)?,
+                None => merge::json_diff(&info.object, &object),
+            };
+            let requests = write::requests(context, dry_run, &self.field_manager, "")?;
+            let target = (info.namespace.as_str(), info.name.as_str());
+            match requests.patch(&info.resource, target, "", PatchKind::Strategic, &patch).await {
+                Ok(object) => printer.print(&context.printer, &object)?,
+                Err(error) => {
+                    errors.push(KubectlError::new(format!("failed to patch {what} update to pod template: {error}")));
+                }
+            }
+        }
+        KubectlError::all(errors)
+    }
+}
+
+/// The Pod's spec in an object that has one.
+pub(crate) fn pod_spec(object: &mut Value) -> Option<&mut Value> {
+    let path: &[&str] = match object["kind"].as_str()? {
+        "Pod" => &["spec"],
+        "CronJob" => &["spec", "jobTemplate", "spec", "template", "spec"],
+        "ReplicationController" | "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet" | "Job" => {
+            &["spec", "template", "spec"]
+        }
+        _ => return None,
+    };
+    path.iter().try_fold(object, |at, key| at.get_mut(*key))
+}
+
+/// The Go type of an object, which some of upstream's messages name.
+fn go_type(object: &Value) -> String {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    format!("*{}.{}", version.rsplit('/').next().unwrap_or(version), object["kind"].as_str().unwrap_or_default())
+}
+
+/// The containers of both kinds.
+fn containers(spec: &mut Value) -> impl Iterator<Item = (&str, &mut Value)> {
+    let lists = spec.as_object_mut().into_iter().flat_map(|spec| spec.iter_mut());
+    lists.filter(|(key, _)| matches!(key.as_str(), "containers" | "initContainers")).flat_map(|(key, list)| {
+        list.as_array_mut().into_iter().flatten().map(move |container| (key.as_str(), container))
+    })
+}
