@@ -28,7 +28,7 @@ fn time(at: Timestamp) -> Value {
     json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-fn runtime_id(id: &cri::ContainerId) -> String {
+pub(crate) fn runtime_id(id: &cri::ContainerId) -> String {
     format!("skiff://{id}")
 }
 

@@ -26,7 +26,7 @@ use crate::containers::{PodHands, StartFailure, Started};
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
-use crate::status::{PodView, build};
+use crate::status::{PodView, build, runtime_id};
 
 /// Runtime events that wait for a worker. A Pod has a handful of containers with four events each.
 pub(crate) const EVENTS_MAX: usize = 256;
@@ -220,7 +220,8 @@ impl Worker {
             match &status.state {
                 ContainerState::Running { started_at } => {
                     view.doing = Doing::Running { id: status.id.clone(), since: *started_at };
-                    self.watch_container(&container, status.id.clone());
+                    let known = known_health(&self.written, &name, &status.id);
+                    self.watch_container(&container, status.id.clone(), known);
                 }
                 ContainerState::Exited { started_at, finished_at, exit_code, reason, message } => {
                     view.doing = Doing::Ended(Ended {
@@ -620,7 +621,7 @@ impl Worker {
         match status.state {
             ContainerState::Running { started_at } => {
                 view.doing = Doing::Running { id: status.id.clone(), since: started_at };
-                self.watch_container(&container, status.id);
+                self.watch_container(&container, status.id, None);
             }
             // It was quicker than we.
             ContainerState::Exited { started_at, finished_at, exit_code, reason, message } => {
@@ -676,12 +677,14 @@ impl Worker {
         tracing::debug!(container = %about.field_path, "a container did not start");
     }
 
-    /// Begins to probe a container that runs.
-    fn watch_container(&mut self, container: &Container, id: ContainerId) {
+    /// Begins to probe a container that runs. What its probes had said to an earlier kubelet holds until they say otherwise: a
+    /// Pod must not lose its requests because the kubelet was started again.
+    fn watch_container(&mut self, container: &Container, id: ContainerId, known: Option<Health>) {
         let Some(view) = self.views.get_mut(&container.name) else { return };
-        view.started = container.startup_probe.is_none();
-        view.ready = view.started && container.readiness_probe.is_none();
-        let startup = container.startup_probe.is_some();
+        let known = known.unwrap_or(Health { started: false, ready: false });
+        view.started = known.started || container.startup_probe.is_none();
+        view.ready = known.ready || (view.started && container.readiness_probe.is_none());
+        let startup = !view.started;
         self.start_probes(container, id, startup);
     }
 
@@ -844,6 +847,20 @@ impl Worker {
     }
 }
 
+/// What the probes of a container have said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Health {
+    started: bool,
+    ready: bool,
+}
+
+/// What the Pod's status says of this very run of a container.
+fn known_health(status: &Value, name: &str, id: &ContainerId) -> Option<Health> {
+    let lists = ["containerStatuses", "initContainerStatuses"].into_iter().filter_map(|list| status[list].as_array());
+    let own = lists.flatten().find(|c| c["name"] == name && c["containerID"] == runtime_id(id))?;
+    Some(Health { started: own["started"] == true, ready: own["ready"] == true })
+}
+
 /// Conditions that say the same keep the time that was written.
 fn keep_times(status: &mut Value, written: &Value) {
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
@@ -855,3 +872,6 @@ fn keep_times(status: &mut Value, written: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+use cri::ContainerId;
+use serde_json::json;
+
+use super::{Health, known_health};
+
+#[test]
+fn health_is_remembered_of_the_same_run_only() {
+    let status = json!({
+        "containerStatuses": [
+            {"name": "web", "containerID": "skiff://one", "started": true, "ready": true},
+            {"name": "slow", "containerID": "skiff://two", "started": false, "ready": false},
+        ],
+        "initContainerStatuses": [{"name": "sidecar", "containerID": "skiff://three", "started": true, "ready": false}],
+    });
+    let known = |name: &str, id: &str| known_health(&status, name, &ContainerId(id.to_owned()));
+    assert_eq!(known("web", "one"), Some(Health { started: true, ready: true }));
+    assert_eq!(known("slow", "two"), Some(Health { started: false, ready: false }));
+    assert_eq!(known("sidecar", "three"), Some(Health { started: true, ready: false }));
+    assert_eq!(known("web", "zero"), None, "it was restarted meanwhile");
+    assert_eq!(known_health(&json!({}), "web", &ContainerId("one".to_owned())), None);
+}
