@@ -16,9 +16,11 @@ mod get;
 mod label;
 mod logs;
 mod patch;
+mod rollout;
 mod scale;
 mod set;
 mod version;
+mod wait;
 
 use clap::Subcommand;
 
@@ -88,6 +90,11 @@ pub(crate) enum Command {
     Exec(exec::ExecCommand),
     /// Copy files and directories to and from containers
     Cp(cp::CpCommand),
+    /// Manage the rollout of a resource
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    /// Wait for a specific condition on one or many resources
+    Wait(wait::WaitCommand),
 }
 
 impl Command {
@@ -113,6 +120,8 @@ impl Command {
             Self::Attach(command) => command.run(context).await,
             Self::Exec(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,
+            Self::Rollout(command) => command.run(context).await,
+            Self::Wait(command) => command.run(context).await,
         }
     }
 }

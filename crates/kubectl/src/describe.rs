@@ -126,6 +126,28 @@ pub fn needs(object: &Value) -> Needs {
     layout(object).map_or(EVENTS, |(.., needs)| *needs)
 }
 
+/// A label selector as text, as descriptions and queries write it.
+pub(crate) fn selector_text(selector: &Value) -> String {
+    fields::selector(selector)
+}
+
+/// A Pod template as descriptions show it, with its tabs: `rollout history` prints it so.
+pub(crate) fn template_text(template: &Value) -> String {
+    let mut page = Page::default();
+    containers::template(&mut page, template);
+    page.unaligned()
+}
+
+/// Text whose cells tabs end, in columns.
+pub(crate) fn aligned(text: &str) -> String {
+    tabs::align(text)
+}
+
+/// The ReplicaSet of a Deployment's present template, and the others that it controls, the oldest first.
+pub(crate) fn replica_sets_of<'a>(deployment: &Value, all: &'a [Value]) -> (Option<&'a Value>, Vec<&'a Value>) {
+    workloads::replica_sets(deployment, all)
+}
+
 /// The description of `object`, with its line end. Times are printed in `zone`, ages as of `now`.
 pub fn render(object: &Value, related: &Related, now: Timestamp, zone: &TimeZone) -> String {
     let case = Case { object, related, now, zone };

@@ -65,6 +65,11 @@ impl Page {
         self.done
     }
 
+    /// The text with its tabs.
+    pub(super) fn unaligned(self) -> String {
+        self.text
+    }
+
     /// Entries below each other behind a title.
     pub(super) fn multiline(&mut self, title: &str, entries: impl IntoIterator<Item = String>) {
         self.write(format_args!("{title}:\t"));

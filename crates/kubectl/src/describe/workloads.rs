@@ -52,7 +52,7 @@ fn int_or_percent(object: &Value, path: &str) -> String {
 }
 
 /// The ReplicaSet of the present template, and the others that the Deployment controls, the oldest first.
-fn replica_sets<'a>(deployment: &Value, all: &'a [Value]) -> (Option<&'a Value>, Vec<&'a Value>) {
+pub(super) fn replica_sets<'a>(deployment: &Value, all: &'a [Value]) -> (Option<&'a Value>, Vec<&'a Value>) {
     let uid = deployment.text("metadata/uid");
     let mut own: Vec<_> = all
         .iter()
