@@ -125,7 +125,7 @@ impl LoadingRules {
     /// `GetDefaultFilename`).
     pub fn default_file(&self) -> Option<&Path> {
         let files = self.files();
-        files.iter().find(|path| path.exists()).or(files.first()).copied()
+        files.iter().find(|path| path.exists()).or(files.last()).copied()
     }
 }
 

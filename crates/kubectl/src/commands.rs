@@ -7,6 +7,7 @@ mod apply;
 mod attach;
 mod auth;
 mod cluster_info;
+mod config;
 mod cp;
 mod create;
 mod delete;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     Auth(auth::AuthCommand),
     /// Display cluster information
     ClusterInfo(cluster_info::ClusterInfoCommand),
+    /// Modify kubeconfig files
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Create a resource from a file or from stdin
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
@@ -107,6 +111,7 @@ impl Command {
             Self::Apply(command) => command.run(context).await,
             Self::Auth(command) => command.run(context).await,
             Self::ClusterInfo(command) => command.run(context).await,
+            Self::Config(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
             Self::Label(command) => command.run(context).await,
