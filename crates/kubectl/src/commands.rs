@@ -12,11 +12,14 @@ mod cp;
 mod create;
 mod delete;
 mod describe;
+mod edit;
 mod exec;
 mod get;
 mod label;
 mod logs;
+mod options;
 mod patch;
+mod replace;
 mod rollout;
 mod scale;
 mod set;
@@ -29,7 +32,7 @@ use crate::context::Context;
 use crate::error::KubectlError;
 
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
-pub(crate) const UNSERVED: [&str; 15] = [
+pub(crate) const UNSERVED: [&str; 14] = [
     "autoscale",
     "certificate",
     "completion",
@@ -42,7 +45,6 @@ pub(crate) const UNSERVED: [&str; 15] = [
     "plugin",
     "port-forward",
     "proxy",
-    "replace",
     "taint",
     "top",
 ];
@@ -71,6 +73,12 @@ pub(crate) enum Command {
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
     Delete(delete::DeleteCommand),
+    /// Edit a resource on the server
+    Edit(edit::EditCommand),
+    /// Replace a resource by file name or stdin
+    Replace(replace::ReplaceCommand),
+    /// Print the list of flags inherited by all commands
+    Options(options::OptionsCommand),
     /// Update the labels on a resource
     Label(label::LabelCommand),
     /// Update fields of a resource
@@ -114,6 +122,9 @@ impl Command {
             Self::Config(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
+            Self::Edit(command) => command.run(context).await,
+            Self::Replace(command) => command.run(context).await,
+            Self::Options(command) => command.run(context),
             Self::Label(command) => command.run(context).await,
             Self::Patch(command) => command.run(context).await,
             Self::Scale(command) => command.run(context).await,

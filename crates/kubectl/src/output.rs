@@ -1,6 +1,7 @@
 //! `-o`: how objects are printed (upstream: `cli-runtime/pkg/genericclioptions` and `printers`).
 
 pub(crate) mod columns;
+pub(crate) mod kyaml;
 pub(crate) mod sort;
 pub(crate) mod table;
 
@@ -20,7 +21,7 @@ use columns::{ColumnWriter, CustomColumns};
 /// The flags of commands that print objects.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OutputFlags {
-    /// Output format: json, yaml, name, go-template, go-template-file, template, templatefile, jsonpath, jsonpath-as-json, jsonpath-file
+    /// Output format: json, yaml, kyaml, name, go-template, go-template-file, template, templatefile, jsonpath, jsonpath-as-json, jsonpath-file
     #[arg(long, short)]
     pub(crate) output: Option<String>,
     /// The template of -o go-template and the like, or its file
@@ -41,13 +42,14 @@ impl Default for OutputFlags {
 }
 
 /// The formats that every such command has.
-const FORMATS: [&str; 10] = [
+const FORMATS: [&str; 11] = [
     "go-template",
     "go-template-file",
     "json",
     "jsonpath",
     "jsonpath-as-json",
     "jsonpath-file",
+    "kyaml",
     "name",
     "template",
     "templatefile",
@@ -67,6 +69,7 @@ enum Format {
         operation: String,
     },
     Json,
+    Kyaml,
     Yaml,
     Template(GoTemplate),
     JsonPath(JsonPath),
@@ -106,6 +109,7 @@ impl OutputFlags {
             "" => Format::Name { operation: operation.to_owned() },
             "name" => Format::Name { operation: String::new() },
             "json" => Format::Json,
+            "kyaml" => Format::Kyaml,
             "yaml" => Format::Yaml,
             other => self.template_format(other, template, extras)?,
         };
@@ -200,6 +204,7 @@ impl ObjectPrinter {
             Format::Json => {
                 printer.out(crate::gotext::json_indented(&self.without_managed_fields(object), "    ") + "\n")
             }
+            Format::Kyaml => printer.out(kyaml::to_kyaml(&self.without_managed_fields(object))),
             Format::Yaml => {
                 if count > 0 {
                     printer.line("---")?;

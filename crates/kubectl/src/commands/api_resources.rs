@@ -27,7 +27,7 @@ pub(crate) struct ApiResourcesCommand {
     /// No line of headers
     #[arg(long)]
     no_headers: bool,
-    /// Output format: json, yaml, name, wide
+    /// Output format: json, yaml, kyaml, name, wide
     #[arg(long, short)]
     output: Option<String>,
     /// Sort by name or kind
@@ -46,9 +46,9 @@ impl ApiResourcesCommand {
             return Err(KubectlError::usage(&context.command_path, format!("unexpected arguments: [{shown}]")));
         }
         let output = self.output.as_deref().unwrap_or_default();
-        if !matches!(output, "" | "wide" | "name" | "json" | "yaml") {
+        if !matches!(output, "" | "wide" | "name" | "json" | "yaml" | "kyaml") {
             return Err(KubectlError::new(format!(
-                "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,name,wide,yaml"
+                "unable to match a printer suitable for the output format {output:?}, allowed formats are: json,kyaml,name,wide,yaml"
             )));
         }
         let sort_by = self.sort_by.as_deref().unwrap_or_default();
@@ -84,6 +84,7 @@ impl ApiResourcesCommand {
                 context.printer.out(names)
             }
             "json" => context.printer.line(gotext::json_indented(&list(&shown), "    ")),
+            "kyaml" => context.printer.out(crate::output::kyaml::to_kyaml(&list(&shown))),
             "yaml" => context.printer.out(apimachinery::yaml::to_yaml(&list(&shown))),
             _ => context.printer.out(self.table(&shown, output == "wide")),
         }

@@ -106,6 +106,23 @@ impl Selection {
         Ok(selected)
     }
 
+    /// The objects of a text, as if it were a file.
+    pub(crate) async fn read_text(
+        &self,
+        context: &Context,
+        source: &str,
+        text: &str,
+    ) -> Result<Vec<Info>, KubectlError> {
+        let mapper = context.mapper().await?;
+        let mut infos = Vec::new();
+        for document in apimachinery::yaml::documents(text) {
+            for info in self.document(context, Some(mapper), source, document)? {
+                infos.push(info?);
+            }
+        }
+        Ok(infos)
+    }
+
     fn document(
         &self,
         context: &Context,
