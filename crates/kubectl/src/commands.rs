@@ -14,6 +14,8 @@ mod delete;
 mod describe;
 mod edit;
 mod exec;
+mod expose;
+mod generated;
 mod get;
 mod label;
 mod logs;
@@ -21,12 +23,15 @@ mod options;
 mod patch;
 mod replace;
 mod rollout;
+mod run;
 mod scale;
 mod set;
 mod version;
 mod wait;
 
 use clap::Subcommand;
+
+pub(crate) use create::shaped;
 
 use crate::context::Context;
 use crate::error::KubectlError;
@@ -73,6 +78,8 @@ pub(crate) enum Command {
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
     Delete(delete::DeleteCommand),
+    /// Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service
+    Expose(expose::ExposeCommand),
     /// Edit a resource on the server
     Edit(edit::EditCommand),
     /// Replace a resource by file name or stdin
@@ -107,6 +114,8 @@ pub(crate) enum Command {
     Rollout(rollout::RolloutCommand),
     /// Wait for a specific condition on one or many resources
     Wait(wait::WaitCommand),
+    /// Run a particular image on the cluster
+    Run(run::RunCommand),
 }
 
 impl Command {
@@ -122,6 +131,7 @@ impl Command {
             Self::Config(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
+            Self::Expose(command) => command.run(context).await,
             Self::Edit(command) => command.run(context).await,
             Self::Replace(command) => command.run(context).await,
             Self::Options(command) => command.run(context),
@@ -138,6 +148,7 @@ impl Command {
             Self::Cp(command) => command.run(context).await,
             Self::Rollout(command) => command.run(context).await,
             Self::Wait(command) => command.run(context).await,
+            Self::Run(command) => command.run(context).await,
         }
     }
 }

@@ -14,6 +14,7 @@ mod help;
 pub mod jsonpath;
 mod merge;
 mod output;
+mod overrides;
 mod pairs;
 mod pods;
 mod printer;
@@ -22,6 +23,7 @@ mod resource;
 mod run;
 mod terminal;
 mod waiting;
+mod watching;
 mod write;
 
 pub use run::run;
