@@ -8,15 +8,16 @@ use clap::Args;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use self::condition::{Condition, Watched};
+use self::condition::Condition;
 use crate::context::Context;
 use crate::error::KubectlError;
 use crate::flags::values;
 use crate::flags::values::GoDuration;
 use crate::output::OutputFlags;
 use crate::pods::TIMED_OUT;
-use crate::resource::{FileFlags, Info, ListQuery, Requests, Selected, Selection};
+use crate::resource::{FileFlags, Info, Requests, Selected, Selection};
 use crate::waiting::{timed_out, until_deleted};
+use crate::watching::watch_one;
 
 /// How often what is to be created is looked for: upstream's interval.
 const CREATED_INTERVAL: Duration = Duration::from_millis(500);
@@ -146,42 +147,10 @@ impl WaitCommand {
             let object = requests.read(&info.resource, &info.namespace, &info.name).await?;
             return if check.holds(&object)? { Ok(object) } else { Err(not_met()) };
         };
-        let watching = watch(&requests, info, check);
+        let watching = watch_one(&requests, info, true, |kind, object| {
+            let is_there = matches!(kind, "ADDED" | "MODIFIED");
+            Ok(if is_there && check.holds(&object)? { Some(object) } else { None })
+        });
         timeout_at(deadline, watching).await.unwrap_or_else(|_| Err(timed_out(info)))
-    }
-}
-
-/// Watches one object until `check` holds.
-async fn watch(requests: &Requests<'_>, info: &Info, check: &Watched) -> Result<Value, KubectlError> {
-    let mut query = ListQuery { field_selector: format!("metadata.name={}", info.name), ..ListQuery::default() };
-    let mut is_first = true;
-    loop {
-        query.resource_version.clear();
-        let mut list = requests.list(&info.resource, &info.namespace, &query).await?;
-        let object = list["items"].get_mut(0).map(Value::take);
-        match object {
-            Some(mut object) => {
-                object["apiVersion"] = info.resource.api_version().into();
-                object["kind"] = info.resource.kind.clone().into();
-                if check.holds(&object)? {
-                    return Ok(object);
-                }
-            }
-            None if is_first => {
-                return Err(
-                    apimachinery::ApiError::not_found(&info.resource.group, &info.resource.plural, &info.name).into()
-                );
-            }
-            None => {}
-        }
-        is_first = false;
-        list["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut query.resource_version);
-        let mut events = requests.watch(&info.resource, &info.namespace, &query).await?;
-        // A watch that ends or expires is begun anew.
-        while let Ok(Some((kind, object))) = events.next().await {
-            if matches!(kind.as_str(), "ADDED" | "MODIFIED") && check.holds(&object)? {
-                return Ok(object);
-            }
-        }
     }
 }

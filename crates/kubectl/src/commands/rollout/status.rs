@@ -10,7 +10,8 @@ use crate::error::KubectlError;
 use crate::flags::values;
 use crate::flags::values::GoDuration;
 use crate::pods::TIMED_OUT;
-use crate::resource::{Info, ListQuery, Requests};
+use crate::resource::{Info, Requests};
+use crate::watching::watch_one;
 
 /// Show how far a rollout is, until it is done.
 #[derive(Debug, Args)]
@@ -67,27 +68,12 @@ impl RolloutStatus {
             context.printer.out(text)?;
             Ok::<_, KubectlError>(done || !self.watch)
         };
-        let requests = Requests::new(context.client()?);
-        let mut query = ListQuery { field_selector: format!("metadata.name={}", info.name), ..ListQuery::default() };
-        loop {
-            query.resource_version.clear();
-            let list = requests.list(&info.resource, &info.namespace, &query).await?;
-            for object in list["items"].as_array().into_iter().flatten() {
-                if tell(object)? {
-                    return Ok(());
-                }
-            }
-            list["metadata"]["resourceVersion"].as_str().unwrap_or_default().clone_into(&mut query.resource_version);
-            let mut events = requests.watch(&info.resource, &info.namespace, &query).await?;
-            // A watch that ends or expires is begun anew.
-            while let Ok(Some((kind, object))) = events.next().await {
-                match kind.as_str() {
-                    "ADDED" | "MODIFIED" if tell(&object)? => return Ok(()),
-                    "DELETED" => return Err(KubectlError::new("object has been deleted")),
-                    _ => {}
-                }
-            }
-        }
+        watch_one(&Requests::new(context.client()?), info, false, |kind, object| match kind {
+            "ADDED" | "MODIFIED" => Ok(tell(&object)?.then_some(())),
+            "DELETED" => Err(KubectlError::new("object has been deleted")),
+            _ => Ok(None),
+        })
+        .await
     }
 }
 
