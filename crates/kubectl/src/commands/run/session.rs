@@ -61,6 +61,8 @@ impl Attached {
             };
             match self.attachment.run(context, &pod).await {
                 Ok(()) => {}
+                // A server that tells how the process ended tells what the Pod's status says, too.
+                Err(KubectlError::Exit { text, .. }) if !text.is_empty() => {}
                 Err(error @ (KubectlError::ReaderGone | KubectlError::Exit { .. })) => return Err(error),
                 Err(error) => {
                     context.printer.err_line(format!(
