@@ -178,7 +178,12 @@ impl ReplicaSetController {
                 }
             }
         }
-        failure.map_or(Ok(revision), Err)
+        if let Some(error) = failure {
+            // The next try must not delete others in the place of those that are on their way out.
+            self.pods.caught_up(revision).await;
+            return Err(error);
+        }
+        Ok(revision)
     }
 }
 

@@ -71,6 +71,16 @@ impl EventLog {
         commits.filter_map(|kv| serde_json::from_slice(&kv.value).ok()).collect()
     }
 
+    /// The keys that were deleted from entry number `from` on, in order.
+    pub fn deleted(&self, from: usize) -> Vec<String> {
+        let entries = self.entries.lock();
+        let gone = entries.iter().skip(from).filter_map(|entry| match &entry.what {
+            Happening::Commit(Committed { kv: None, prev: Some(prev), .. }) => Some(prev.key.to_string()),
+            _ => None,
+        });
+        gone.collect()
+    }
+
     /// Where the log differs from `other`: the number of the first entry that is not the same, and both texts of it.
     pub fn first_difference(&self, other: &Self) -> Option<(usize, String, String)> {
         let (ours, theirs) = (self.entries.lock(), other.entries.lock());

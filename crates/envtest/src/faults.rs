@@ -36,16 +36,22 @@ impl Faults {
         SignedDuration::from_secs(if self.refused > 0.0 || self.crashes.is_some() { 60 } else { 5 })
     }
 
-    /// Everything, now and then.
-    pub fn all() -> Self {
+    /// What a seed says: each fault with probability one half, and then now and then or often. Some combinations are
+    /// harder than all at once.
+    pub fn of_seed(seed: u64) -> Self {
+        let dice = Dice::new(Self::default(), seed.rotate_left(32));
+        let share = |max: f64| if dice.hits(0.5) { max * dice.random.unit() } else { 0.0 };
+        let period = |min: u64, more: u64| {
+            dice.hits(0.5).then(|| Duration::from_secs(min) + dice.up_to(Duration::from_secs(more)))
+        };
         Self {
-            latency_max: Duration::from_millis(20),
-            refused: 0.02,
-            conflicts: 0.02,
-            lost_watches: 0.02,
-            expired_watches: 0.01,
-            kubelet_restarts: Some(Duration::from_secs(7)),
-            crashes: Some(Duration::from_secs(11)),
+            latency_max: Duration::from_millis(1 << dice.random.below(10)),
+            refused: share(0.2),
+            conflicts: share(0.4),
+            lost_watches: share(0.2),
+            expired_watches: share(0.1),
+            kubelet_restarts: period(2, 20),
+            crashes: period(5, 30),
         }
     }
 }

@@ -22,6 +22,8 @@ const V10: &str = "gcr.io/google-samples/kubernetes-bootcamp:v10";
 const NODES: usize = 20;
 /// Fewer, so that a kubelet that is killed has Pods.
 const NODES_WITH_FAULTS: usize = 4;
+/// Some reflector may wait half a minute, a pull five, and more than once.
+const PATIENCE_WITH_FAULTS: Duration = Duration::from_secs(1800);
 /// How long a stuck rollout is looked at: longer than all of a pull's first back-offs.
 const STUCK: Duration = Duration::from_secs(45);
 /// How long a pull takes, at most.
@@ -56,9 +58,9 @@ pub fn options(seed: u64) -> Options {
     Options::new(seed).nodes(NODES).faults(Faults::jitter())
 }
 
-/// Four nodes with everything going wrong now and then, and the patience for that.
+/// Four nodes on which much goes wrong, each seed something else, and the patience for that.
 pub fn options_with_faults(seed: u64) -> Options {
-    Options::new(seed).nodes(NODES_WITH_FAULTS).faults(Faults::all()).patience(Duration::from_secs(900))
+    Options::new(seed).nodes(NODES_WITH_FAULTS).faults(Faults::of_seed(seed)).patience(PATIENCE_WITH_FAULTS)
 }
 
 /// Plays it.

@@ -14,6 +14,7 @@ mod delete;
 mod describe;
 mod edit;
 mod exec;
+mod explain;
 mod expose;
 mod generated;
 mod get;
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
     Delete(delete::DeleteCommand),
+    /// Get documentation for a resource
+    Explain(explain::ExplainCommand),
     /// Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service
     Expose(expose::ExposeCommand),
     /// Edit a resource on the server
@@ -131,6 +134,7 @@ impl Command {
             Self::Config(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
+            Self::Explain(command) => command.run(context).await,
             Self::Expose(command) => command.run(context).await,
             Self::Edit(command) => command.run(context).await,
             Self::Replace(command) => command.run(context).await,

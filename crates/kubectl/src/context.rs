@@ -129,10 +129,15 @@ impl Context {
     /// The type that a user names. Warns where a short name means more than one.
     pub(crate) async fn resource(&self, name: &str) -> Result<Arc<ResourceType>, KubectlError> {
         let mapper = self.mapper().await?;
-        for warning in mapper.ambiguities(name) {
-            self.observer.warning(&warning);
-        }
+        mapper.ambiguities(name).iter().for_each(|warning| self.observer.warning(warning));
         mapper.resource(name)
+    }
+
+    /// All types that a name may mean, the first choice first. Warns as [`Context::resource`].
+    pub(crate) async fn candidates(&self, name: &str) -> Result<Vec<Arc<ResourceType>>, KubectlError> {
+        let mapper = self.mapper().await?;
+        mapper.ambiguities(name).iter().for_each(|warning| self.observer.warning(warning));
+        Ok(mapper.candidates(name))
     }
 
     /// Prints a warning as klog does, which upstream uses for deprecated flags.

@@ -2,11 +2,13 @@
 //! zone are arguments, and [`needs`] says which related objects a kind shows. Kinds without a layout of their own are shown
 //! generically.
 
+mod autoscaling;
 mod config;
 mod containers;
 mod events;
 mod fields;
 mod generic;
+mod network;
 mod node;
 mod page;
 mod pod;
@@ -23,6 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use page::Page;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What is shown beside an object.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,17 @@ pub struct Related {
     pub quotas: Option<Vec<Value>>,
     /// The LimitRanges of a Namespace; none where the server does not serve them.
     pub limit_ranges: Option<Vec<Value>>,
+    /// The Services that an Ingress leads to, by name, or the error's text.
+    pub backends: BTreeMap<String, Result<Backend, String>>,
+}
+
+/// A Service and where it leads.
+#[derive(Debug, Clone, Default)]
+pub struct Backend {
+    /// The Service.
+    pub service: Value,
+    /// Its slices.
+    pub endpoint_slices: Vec<Value>,
 }
 
 /// Which related objects a kind shows.
@@ -60,6 +74,10 @@ pub struct Needs {
     pub lease: bool,
     /// ResourceQuotas and LimitRanges in the namespace of its name.
     pub limits: bool,
+    /// The Pods of its namespace.
+    pub pods_of_namespace: bool,
+    /// The Services that [`backends`] names, with their slices.
+    pub backends: bool,
 }
 
 /// What a describer gets.
@@ -81,12 +99,15 @@ const NOTHING: Needs = Needs {
     endpoint_slices: false,
     lease: false,
     limits: false,
+    pods_of_namespace: false,
+    backends: false,
 };
 const EVENTS: Needs = Needs { events: true, ..NOTHING };
 const EVENTS_AND_PODS: Needs = Needs { pods_by_selector: true, ..EVENTS };
 
 /// Upstream's `describerMap`, as far as it is served.
 const LAYOUTS: &[Layout] = &[
+    ("CSINode.storage.k8s.io", storage::csi_node, EVENTS),
     ("ClusterRole.rbac.authorization.k8s.io", rbac::role, NOTHING),
     ("ClusterRoleBinding.rbac.authorization.k8s.io", rbac::binding, NOTHING),
     ("ConfigMap", config::config_map, EVENTS),
@@ -95,21 +116,32 @@ const LAYOUTS: &[Layout] = &[
     ("Deployment.apps", workloads::deployment, Needs { replica_sets: true, ..EVENTS }),
     ("EndpointSlice.discovery.k8s.io", service::endpoint_slice, EVENTS),
     ("Endpoints", service::endpoints, EVENTS),
+    ("HorizontalPodAutoscaler.autoscaling", autoscaling::horizontal_pod_autoscaler, EVENTS),
+    ("IPAddress.networking.k8s.io", network::ip_address, EVENTS),
+    ("Ingress.networking.k8s.io", network::ingress, Needs { backends: true, ..EVENTS }),
+    ("IngressClass.networking.k8s.io", network::ingress_class, EVENTS),
     ("Job.batch", workloads::job, EVENTS),
     ("LimitRange", config::limit_range, NOTHING),
     ("Namespace", config::namespace, Needs { limits: true, ..NOTHING }),
+    ("NetworkPolicy.networking.k8s.io", network::network_policy, NOTHING),
     ("Node", node::node, Needs { pods_by_node: true, lease: true, ..EVENTS }),
+    ("PersistentVolume", storage::persistent_volume, EVENTS),
+    ("PersistentVolumeClaim", storage::persistent_volume_claim, Needs { pods_of_namespace: true, ..EVENTS }),
     ("Pod", pod::pod, EVENTS),
+    ("PodDisruptionBudget.policy", autoscaling::pod_disruption_budget, EVENTS),
     ("PriorityClass.scheduling.k8s.io", config::priority_class, EVENTS),
     ("ReplicaSet.apps", workloads::replica_set, EVENTS_AND_PODS),
+    ("ReplicationController", workloads::replication_controller, EVENTS_AND_PODS),
     ("ResourceQuota", config::resource_quota, NOTHING),
     ("Role.rbac.authorization.k8s.io", rbac::role, NOTHING),
     ("RoleBinding.rbac.authorization.k8s.io", rbac::binding, NOTHING),
     ("Secret", config::secret, NOTHING),
     ("Service", service::service, Needs { endpoint_slices: true, ..EVENTS }),
     ("ServiceAccount", config::service_account, EVENTS),
+    ("ServiceCIDR.networking.k8s.io", network::service_cidr, EVENTS),
     ("StatefulSet.apps", workloads::stateful_set, EVENTS_AND_PODS),
     ("StorageClass.storage.k8s.io", storage::storage_class, EVENTS),
+    ("VolumeAttributesClass.storage.k8s.io", storage::volume_attributes_class, EVENTS),
 ];
 
 fn layout(object: &Value) -> Option<&'static Layout> {
@@ -124,6 +156,11 @@ fn layout(object: &Value) -> Option<&'static Layout> {
 /// Which related objects describing `object` takes.
 pub fn needs(object: &Value) -> Needs {
     layout(object).map_or(EVENTS, |(.., needs)| *needs)
+}
+
+/// The names of the Services that an Ingress leads to.
+pub fn backends(object: &Value) -> Vec<String> {
+    network::backends(object)
 }
 
 /// A label selector as text, as descriptions and queries write it.

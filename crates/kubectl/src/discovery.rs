@@ -155,6 +155,18 @@ impl Mapper {
         })
     }
 
+    /// All types that a plural, singular or short name may mean, the first choice first.
+    pub(crate) fn candidates(&self, name: &str) -> Vec<Arc<ResourceType>> {
+        let name = name.to_lowercase();
+        let all = |matches: &dyn Fn(&ResourceType) -> bool| -> Vec<Arc<ResourceType>> {
+            self.resources.iter().filter(|r| matches(r)).cloned().collect()
+        };
+        match all(&|r| r.plural == name || r.singular == name) {
+            found if found.is_empty() => all(&|r| r.short_names.contains(&name)),
+            found => found,
+        }
+    }
+
     /// A sentence for each type of lower priority that a short name could mean, too.
     pub(crate) fn ambiguities(&self, name: &str) -> Vec<String> {
         let (short, group) = name.split_once('.').unwrap_or((name, ""));

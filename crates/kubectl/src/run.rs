@@ -110,3 +110,6 @@ fn argument_error(root: &clap::Command, commands: &[String], error: &clap::Error
         _ => KubectlError::usage(&path, format!("unexpected arguments: {value}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,25 @@
-//! Whole clusters in virtual time.
+//! Whole clusters in virtual time: each test takes a fraction of a second.
 
+mod determinism;
+mod faults;
+mod garbage;
+mod namespace;
+mod node_loss;
 mod rollout;
+mod services;
+mod tutorial;
+
+/// A Deployment `web` of three, of image `example.org/web:v1`.
+const WEB: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: 'example.org/web:v1'}
+";

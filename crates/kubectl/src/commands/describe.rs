@@ -1,15 +1,15 @@
 //! `kubectl describe` (upstream: `kubectl/pkg/cmd/describe`): obtains what [`crate::describe`] shows.
 
 use clap::{ArgAction, Args};
-use client::rest::encode_query;
+use client::rest::{encode_query, encode_segment};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::describe::{Needs, Related, needs, render};
+use crate::describe::{Backend, Needs, Related, backends, needs, render};
 use crate::error::KubectlError;
 use crate::flags::values;
-use crate::pods::label_selector;
+use crate::pods::{label_selector, selector_for};
 use crate::resource::{FileFlags, Info, Selection};
 
 /// Show an object with what belongs to it: Events, endpoints, Pods.
@@ -123,9 +123,12 @@ impl DescribeCommand {
             related.events = Some(self.events(context, info).await);
         }
         if needs.pods_by_selector {
-            let selector = label_selector(&object["spec"]["selector"]);
+            let selector = selector_for(object).unwrap_or_default();
             let pods = self.list(context, &in_namespace("pods"), &[("labelSelector", &selector)]).await;
             related.pods = Some(pods.map_err(|error| error.to_string()));
+        }
+        if needs.pods_of_namespace {
+            related.pods = Some(Ok(self.list(context, &in_namespace("pods"), &[]).await?));
         }
         if needs.pods_by_node {
             let selector = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", info.name);
@@ -143,10 +146,13 @@ impl DescribeCommand {
             related.replica_sets = sets.unwrap_or_default();
         }
         if needs.endpoint_slices {
-            let selector = format!("kubernetes.io/service-name={}", info.name);
-            let path = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
-            let slices = self.list(context, &path, &[("labelSelector", &selector)]).await;
-            related.endpoint_slices = slices.unwrap_or_default();
+            related.endpoint_slices = self.slices(context, namespace, &info.name).await.unwrap_or_default();
+        }
+        if needs.backends {
+            for name in backends(object) {
+                let backend = self.backend(context, namespace, &name).await;
+                related.backends.insert(name, backend.map_err(|error| error.to_string()));
+            }
         }
         if needs.lease {
             let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", info.name);
@@ -159,6 +165,18 @@ impl DescribeCommand {
             related.limit_ranges = found(self.list(context, &of_namespace("limitranges"), &[]).await)?;
         }
         Ok(related)
+    }
+
+    async fn slices(&self, context: &Context, namespace: &str, service: &str) -> Result<Vec<Value>, KubectlError> {
+        let selector = format!("kubernetes.io/service-name={service}");
+        let path = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
+        self.list(context, &path, &[("labelSelector", &selector)]).await
+    }
+
+    async fn backend(&self, context: &Context, namespace: &str, name: &str) -> Result<Backend, KubectlError> {
+        let endpoint_slices = self.slices(context, namespace, name).await?;
+        let path = format!("/api/v1/namespaces/{namespace}/services/{}", encode_segment(name));
+        Ok(Backend { service: context.client()?.get_json(&path).await?, endpoint_slices })
     }
 
     /// The Events about an object; none where they cannot be read, as upstream shows it.

@@ -55,7 +55,7 @@ fn ingress(points: &[Value]) -> String {
 }
 
 /// The ready endpoints of the port `name`, the first few by address.
-fn slices(slices: &[Value], name: &str) -> String {
+pub(super) fn slices(slices: &[Value], name: &str) -> String {
     if slices.is_empty() {
         return "<none>".into();
     }

@@ -1,4 +1,4 @@
-use super::{Fields, Needs, Related, needs, render};
+use super::{Backend, Fields, Needs, Related, backends, needs, render};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -38,13 +38,13 @@ fn corpus(now: Timestamp) -> Vec<Case> {
 /// What a cluster with the objects has beside the first.
 fn related(case: &Case) -> Related {
     let object = &case.objects[0];
-    let Needs { events, pods_by_selector, pods_by_node, replica_sets, endpoint_slices, lease, limits } = needs(object);
+    let needs: Needs = needs(object);
     let name = object.text("metadata/name");
     let of_kind = |kind: &str| -> Vec<Value> {
         case.objects[1..].iter().filter(|other| other.text("kind") == kind).cloned().collect()
     };
     let mut related = Related::default();
-    if events && !case.no_events {
+    if needs.events && !case.no_events {
         let is_about = |event: &Value| {
             event.text("involvedObject/name") == name && event.text("involvedObject/uid") == object.text("metadata/uid")
         };
@@ -55,23 +55,37 @@ fn related(case: &Case) -> Related {
         }
         related.events = Some(about);
     }
-    if pods_by_selector || pods_by_node {
-        let is_over = |pod: &Value| pods_by_node && matches!(pod.text("status/phase"), "Succeeded" | "Failed");
+    if needs.pods_by_selector || needs.pods_by_node || needs.pods_of_namespace {
+        let is_over = |pod: &Value| needs.pods_by_node && matches!(pod.text("status/phase"), "Succeeded" | "Failed");
         related.pods = Some(Ok(of_kind("Pod").into_iter().filter(|pod| !is_over(pod)).collect()));
     }
-    if replica_sets {
+    if needs.replica_sets {
         related.replica_sets = of_kind("ReplicaSet");
     }
-    if endpoint_slices {
+    if needs.endpoint_slices {
         related.endpoint_slices = of_kind("EndpointSlice");
     }
-    if lease {
+    if needs.lease {
         let found = of_kind("Lease").into_iter().next();
         related.lease = Some(found.ok_or_else(|| format!("leases \"{name}\" not found")));
     }
-    if limits {
+    if needs.limits {
         related.quotas = Some(of_kind("ResourceQuota"));
         related.limit_ranges = Some(of_kind("LimitRange"));
+    }
+    if needs.backends {
+        let named = |kind: &str, name: &str| -> Vec<Value> {
+            let label =
+                |other: &Value| other.at("metadata/labels").get("kubernetes.io/service-name") == Some(&name.into());
+            let fits = |other: &Value| other.text("metadata/name") == name || label(other);
+            of_kind(kind).into_iter().filter(fits).collect()
+        };
+        for name in backends(object) {
+            let service = named("Service", &name).into_iter().next();
+            let endpoint_slices = named("EndpointSlice", &name);
+            let backend = service.map(|service| Backend { service, endpoint_slices });
+            related.backends.insert(name.clone(), backend.ok_or_else(|| format!("services \"{name}\" not found")));
+        }
     }
     related
 }

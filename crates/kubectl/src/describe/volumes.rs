@@ -108,6 +108,9 @@ const KINDS: &[Kind] = &[
     ),
 ];
 
+/// What a volume of a CSI driver is.
+const CSI: &str = "CSI (a Container Storage Interface (CSI) volume source)";
+
 /// The volumes, set in by `indent`.
 pub(super) fn volumes(page: &mut Page, volumes: &[Value], indent: &str) {
     if volumes.is_empty() {
@@ -151,6 +154,27 @@ fn source(page: &mut Page, volume: &Value) {
     }
 }
 
+/// The source of a PersistentVolume.
+pub(super) fn persistent_source(page: &mut Page, spec: &Value) {
+    const FIELDS: [&str; 5] = ["hostPath", "gcePersistentDisk", "awsElasticBlockStore", "nfs", "iscsi"];
+    if FIELDS.iter().any(|field| spec.has(field)) {
+        source(page, spec);
+    } else if spec.has("local") {
+        page.field(2, "Type", "LocalVolume (a persistent volume backed by local storage on a node)");
+        page.field(2, "Path", spec.text("local/path"));
+    } else if spec.has("csi") {
+        let csi = spec.at("csi");
+        page.field(2, "Type", CSI);
+        page.field(2, "Driver", csi.text("driver"));
+        page.field(2, "FSType", csi.text("fsType"));
+        page.field(2, "VolumeHandle", csi.text("volumeHandle"));
+        page.field(2, "ReadOnly", &csi.flag("readOnly").to_string());
+        attributes(page, csi);
+    } else {
+        line!(page, 1, "<unknown>");
+    }
+}
+
 impl Shown {
     fn text(self, source: &Value) -> String {
         match self {
@@ -189,10 +213,14 @@ fn projected(page: &mut Page, sources: &[Value]) {
 }
 
 fn csi(page: &mut Page, csi: &Value) {
-    page.field(2, "Type", "CSI (a Container Storage Interface (CSI) volume source)");
+    page.field(2, "Type", CSI);
     page.field(2, "Driver", csi.text("driver"));
     page.field(2, "FSType", csi.text("fsType"));
     page.field(2, "ReadOnly", &csi.flag("readOnly").to_string());
+    attributes(page, csi);
+}
+
+fn attributes(page: &mut Page, csi: &Value) {
     let attributes = csi.entries("volumeAttributes");
     if attributes.is_empty() {
         return page.field(2, "VolumeAttributes", "<none>");

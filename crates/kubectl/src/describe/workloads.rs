@@ -134,6 +134,19 @@ pub(super) fn replica_set(case: &Case<'_>, page: &mut Page) {
     events(case, page);
 }
 
+pub(super) fn replication_controller(case: &Case<'_>, page: &mut Page) {
+    let object = case.object;
+    page.names(object);
+    page.field(0, "Selector", &label_set(object, "spec/selector"));
+    page.metadata(object);
+    let (current, desired) = (object.int("status/replicas"), object.int("spec/replicas"));
+    line!(page, 0, "Replicas:\t{current} current / {desired} desired");
+    page.field(0, "Pods Status", &pods_status(case));
+    template(page, object.at("spec/template"));
+    conditions(page, object);
+    events(case, page);
+}
+
 pub(super) fn daemon_set(case: &Case<'_>, page: &mut Page) {
     let object = case.object;
     page.names(object);
