@@ -36,8 +36,11 @@ const PROBE_EVENTS_MAX: usize = 64;
 const PULL_ERROR_SHOWN: SignedDuration = SignedDuration::from_secs(3);
 /// How long to wait after a failed sandbox or volume before the next try.
 const SETUP_RETRY: Duration = Duration::from_secs(2);
-/// How long to wait after a failed write of the status before the next try.
-const STATUS_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait after a failed write to the API before the next try.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// How long a condition that somebody else has changed stays so: the node's lifecycle controller calls Pods of a lost node
+/// not ready, and the kubelet must say when they are again (upstream's status manager looks as often).
+const RECONCILE_AFTER: Duration = Duration::from_secs(10);
 /// Volumes that show API objects are looked at again this often (upstream: up to a minute and a half).
 const REFRESH: Duration = Duration::from_secs(60);
 
@@ -96,6 +99,8 @@ struct Worker {
     writing: bool,
     /// When a write that failed may be tried again.
     write_retry: Option<tokio::time::Instant>,
+    /// When to say again what somebody else has contradicted.
+    reconcile_at: Option<tokio::time::Instant>,
     stop_requested: BTreeMap<String, bool>,
     gone: bool,
     refresh_at: tokio::time::Instant,
@@ -115,6 +120,7 @@ pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::S
         written: object.value()["status"].clone(),
         writing: false,
         write_retry: None,
+        reconcile_at: None,
         object,
         life: Life::Running,
         views: Views::new(),
@@ -260,11 +266,16 @@ impl Worker {
 
     fn take_desired(&mut self, news: Told) {
         match news {
+            // What the server answered to a write may be ahead of the watch.
+            Told::Desired(object) if object.meta().resource_version < self.object.meta().resource_version => {}
             Told::Desired(object) => {
                 if let Ok(pod) = object.typed::<Pod>() {
                     self.hands.pod = pod;
                     self.hands.about = ObjectReference::to(PODS, &object);
                     self.object = object;
+                    if contradicts(&self.object.value()["status"]["conditions"], &self.written["conditions"]) {
+                        self.reconcile_at.get_or_insert(tokio::time::Instant::now() + RECONCILE_AFTER);
+                    }
                 }
             }
             Told::Gone => self.gone = true,
@@ -720,7 +731,8 @@ impl Worker {
     fn wake_at(&mut self) -> tokio::time::Instant {
         let now = self.now();
         let setup = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
-        let mut wake = [setup, self.write_retry].into_iter().flatten().min();
+        let reconcile = self.reconcile_at.filter(|_| !self.writing);
+        let mut wake = [setup, self.write_retry, reconcile].into_iter().flatten().min();
         let mut consider = |at: Timestamp| {
             let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let at = tokio::time::Instant::now() + left + Duration::from_millis(1);
@@ -771,7 +783,15 @@ impl Worker {
 
     /// Sends the status beside the other work, if it differs from what was written last.
     fn send_status(&mut self) {
-        self.write_retry = self.write_retry.filter(|at| *at > tokio::time::Instant::now());
+        let now = tokio::time::Instant::now();
+        self.write_retry = self.write_retry.filter(|at| *at > now);
+        if !self.writing && self.reconcile_at.is_some_and(|at| at <= now) {
+            self.reconcile_at = None;
+            let shown = &self.object.value()["status"]["conditions"];
+            if contradicts(shown, &self.written["conditions"]) {
+                self.written["conditions"] = shown.clone();
+            }
+        }
         if self.gone || self.writing || self.write_retry.is_some() {
             return;
         }
@@ -815,7 +835,7 @@ impl Worker {
             }
             Err(error) if error.reason == Reason::NotFound || error.reason == Reason::Conflict => self.gone = true,
             Err(error) => {
-                self.write_retry = Some(tokio::time::Instant::now() + STATUS_RETRY);
+                self.write_retry = Some(tokio::time::Instant::now() + WRITE_RETRY);
                 tracing::warn!(pod = %names::name(self.pod()), error = %error, "failed to write a Pod's status");
             }
         }
@@ -839,10 +859,13 @@ impl Worker {
             ..DeleteOptions::default()
         };
         let (namespace, name) = (names::namespace(self.pod()), names::name(self.pod()));
-        if let Err(error) = self.hands.shared.client.delete(PODS, namespace, name, &options).await
-            && !matches!(error.reason, Reason::NotFound | Reason::Conflict)
-        {
-            tracing::warn!(pod = name, error = %error, "failed to delete a Pod that has ended");
+        // Nothing else will happen to this Pod that could be the occasion for another try.
+        while let Err(error) = self.hands.shared.client.delete(PODS, namespace, name, &options).await {
+            if matches!(error.reason, Reason::NotFound | Reason::Conflict) {
+                return;
+            }
+            tracing::warn!(pod = name, error = %error, "failed to delete a Pod that has ended, will retry");
+            tokio::time::sleep(WRITE_RETRY).await;
         }
     }
 }
@@ -859,6 +882,12 @@ fn known_health(status: &Value, name: &str, id: &ContainerId) -> Option<Health> 
     let lists = ["containerStatuses", "initContainerStatuses"].into_iter().filter_map(|list| status[list].as_array());
     let own = lists.flatten().find(|c| c["name"] == name && c["containerID"] == runtime_id(id))?;
     Some(Health { started: own["started"] == true, ready: own["ready"] == true })
+}
+
+/// Whether a condition that was written has another status now.
+fn contradicts(shown: &Value, written: &Value) -> bool {
+    let list = |conditions: &Value| conditions.as_array().cloned().unwrap_or_default();
+    list(written).iter().any(|own| list(shown).iter().any(|c| c["type"] == own["type"] && c["status"] != own["status"]))
 }
 
 /// Conditions that say the same keep the time that was written.

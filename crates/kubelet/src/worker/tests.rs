@@ -1,7 +1,7 @@
 use cri::ContainerId;
 use serde_json::json;
 
-use super::{Health, known_health};
+use super::{Health, contradicts, known_health};
 
 #[test]
 fn health_is_remembered_of_the_same_run_only() {
@@ -18,4 +18,17 @@ fn health_is_remembered_of_the_same_run_only() {
     assert_eq!(known("sidecar", "three"), Some(Health { started: true, ready: false }));
     assert_eq!(known("web", "zero"), None, "it was restarted meanwhile");
     assert_eq!(known_health(&json!({}), "web", &ContainerId("one".to_owned())), None);
+}
+
+#[test]
+fn others_may_contradict_a_condition_and_add_their_own() {
+    let written = json!([{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}]);
+    for (shown, contradiction) in [
+        (json!([{"type": "Ready", "status": "False"}, {"type": "Initialized", "status": "True"}]), true),
+        (json!([{"type": "Ready", "status": "True"}, {"type": "DisruptionTarget", "status": "True"}]), false),
+        (json!(null), false),
+    ] {
+        assert_eq!(contradicts(&shown, &written), contradiction, "{shown}");
+    }
+    assert!(!contradicts(&written, &json!(null)));
 }
