@@ -6,10 +6,14 @@ mod discovery;
 mod handler;
 mod negotiate;
 mod options;
+mod port_forward;
+mod remote_command;
 mod request;
 mod serve;
 mod service;
+mod spdy;
 mod table;
+mod upgrade;
 mod watch;
 mod websocket;
 

@@ -213,6 +213,20 @@ impl Kubelet {
         Ok((source, status))
     }
 
+    /// A container that runs. `missing` is what a user is told of any other.
+    async fn running(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        missing: String,
+    ) -> Result<ContainerStatus, RuntimeError> {
+        match self.run_of(namespace, pod, container, false).await {
+            Ok(status) if !status.state.is_exited() => Ok(status),
+            _ => Err(RuntimeError::ContainerNotFound(missing)),
+        }
+    }
+
     /// Runs a program in a container.
     pub async fn exec(
         &self,
@@ -221,8 +235,8 @@ impl Kubelet {
         container: &str,
         options: ExecOptions,
     ) -> Result<ExecSession, RuntimeError> {
-        let status = self.run_of(namespace, pod, container, false).await;
-        let status = status.map_err(|error| RuntimeError::ContainerNotFound(error.to_string()))?;
+        let missing = format!("container not found ({container:?})");
+        let status = self.running(namespace, pod, container, missing).await?;
         self.shared.runtime.exec(&status.id, options).await
     }
 
@@ -234,8 +248,8 @@ impl Kubelet {
         container: &str,
         options: AttachOptions,
     ) -> Result<ExecSession, RuntimeError> {
-        let status = self.run_of(namespace, pod, container, false).await;
-        let status = status.map_err(|error| RuntimeError::ContainerNotFound(error.to_string()))?;
+        let missing = format!("container {container} not found in pod {pod}_{namespace}");
+        let status = self.running(namespace, pod, container, missing).await?;
         self.shared.runtime.attach(&status.id, options).await
     }
 

@@ -1,21 +1,24 @@
-//! Requests that reach into containers: logs, exec and attach, relayed to the Pod's kubelet.
+//! Requests that reach into Pods: logs, exec, attach and port-forward, relayed to the Pod's kubelet.
 
 use std::sync::Arc;
 
 use api::resources::PODS;
-use apimachinery::{ApiError, Reader};
+use apimachinery::{ApiError, Object, Reader};
 use component_base::Shutdown;
 use cri::ExecOptions;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::body::{Body, streaming, with_body};
+use super::body::{Body, streaming, whole, with_body};
+use super::port_forward::{self, Forwarder};
+use super::remote_command::{self, Session};
 use super::request::{Query, ResourceRoute};
+use super::upgrade::{Transport, Upgrade};
 use super::websocket;
 use crate::node_connector::{ContainerTarget, LogOptions, LogStream};
 use crate::server::ApiServer;
 
-/// Serves `log`, `exec` and `attach` of Pods.
+/// Serves `log`, `exec`, `attach` and `portforward` of Pods.
 pub(crate) async fn serve(
     server: &Arc<ApiServer>,
     route: &ResourceRoute,
@@ -29,14 +32,33 @@ pub(crate) async fn serve(
             let exec = subresource == "exec";
             let options = exec_options(query, exec)?;
             let target = container_target(server, route, query.text("container"), exec)?;
-            let upgrade = websocket::accept(request)?;
+            let upgrade = Upgrade::accept(request, &remote_command::SERVED)?;
             let connector = server.node_connector()?;
-            let session = if exec {
-                connector.exec(&target, options.clone()).await?
-            } else {
-                connector.attach(&target, options.clone()).await?
+            let streams = match exec {
+                true => connector.exec(&target, options.clone()).await,
+                false => connector.attach(&target, options.clone()).await,
             };
-            Ok(websocket::relay(upgrade, session, shutdown))
+            let streams = match streams {
+                Ok(streams) => streams,
+                Err(error) => return Ok(of_the_node(&error)),
+            };
+            let session = Session { streams, tells_exit_code: exec };
+            Ok(match (upgrade.transport, upgrade.protocol) {
+                (Transport::WebSocket, protocol) => {
+                    upgrade.switch(shutdown, move |connection| websocket::carry(connection, session, protocol))
+                }
+                (Transport::Spdy, _) => {
+                    upgrade.switch(shutdown, move |connection| remote_command::over_spdy(connection, session, options))
+                }
+            })
+        }
+        ("pods", "portforward") => {
+            let pod = find_pod(server, route)?;
+            let target = pod_target(&pod, route)?;
+            let upgrade = Upgrade::accept(request, &port_forward::SERVED)?;
+            let forwarder = Forwarder { target, connector: server.node_connector()? };
+            let transport = upgrade.transport;
+            Ok(upgrade.switch(shutdown, move |connection| forwarder.run(connection, transport)))
         }
         (_, what) => Err(ApiError::new(
             apimachinery::Reason::Unknown,
@@ -98,10 +120,7 @@ fn container_target(
     container: &str,
     must_run: bool,
 ) -> Result<ContainerTarget, ApiError> {
-    let pod = server
-        .caches()
-        .get(PODS, &route.namespace, &route.name)
-        .ok_or_else(|| ApiError::not_found("", "pods", &route.name))?;
+    let pod = find_pod(server, route)?;
     let value = pod.value();
     let names = |field: &str| -> Vec<String> {
         let list = value["spec"][field].as_array();
@@ -126,21 +145,38 @@ fn container_target(
             return Err(ApiError::bad_request(format!("container {given} is not valid for pod {}", route.name)));
         }
     };
-    let node = value["spec"]["nodeName"].as_str().unwrap_or_default();
-    if node.is_empty() {
-        return Err(ApiError::bad_request(format!("pod {} does not have a host assigned", route.name)));
-    }
+    let target = pod_target(&pod, route)?;
     if must_run && matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
         let phase = value["status"]["phase"].as_str().unwrap_or_default();
         return Err(ApiError::bad_request(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
+    Ok(ContainerTarget { container: name, ..target })
+}
+
+fn find_pod(server: &ApiServer, route: &ResourceRoute) -> Result<Arc<Object>, ApiError> {
+    let found = server.caches().get(PODS, &route.namespace, &route.name);
+    found.ok_or_else(|| ApiError::not_found("", "pods", &route.name))
+}
+
+/// A Pod on its node, and no container of it.
+fn pod_target(pod: &Object, route: &ResourceRoute) -> Result<ContainerTarget, ApiError> {
+    let value = pod.value();
+    let node = value["spec"]["nodeName"].as_str().unwrap_or_default();
+    if node.is_empty() {
+        return Err(ApiError::bad_request(format!("pod {} does not have a host assigned", route.name)));
+    }
     Ok(ContainerTarget {
         node: node.to_owned(),
         namespace: route.namespace.clone(),
         pod: route.name.clone(),
         pod_uid: pod.meta().uid.clone(),
-        container: name,
+        container: String::new(),
     })
+}
+
+/// What a node says is handed on as it is: text and no Status, which clients print as the reason why there was no upgrade.
+fn of_the_node(error: &ApiError) -> Response<Body> {
+    with_body(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", whole(error.message.clone()))
 }

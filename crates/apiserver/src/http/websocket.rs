@@ -3,26 +3,20 @@
 
 use std::io;
 
-use apimachinery::ApiError;
-use base64::Engine as _;
-use component_base::Shutdown;
-use cri::{ByteReader, ByteWriter, ExecSession, RuntimeError, Terminal, TerminalSize};
+use bytes::Bytes;
+use cri::{ByteReader, ByteWriter, ExecSession, Terminal};
 use futures_util::{SinkExt, StreamExt};
-use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
-use super::body::{Body, whole};
+use super::remote_command::{CHUNK, Session, exit_status, resize};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -31,94 +25,48 @@ const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 /// v5: the payload names a channel that the client has closed.
 const CLOSE: u8 = 255;
-/// What RFC 6455 appends to the client's key.
-const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Messages that wait to be sent: with [`CHUNK`] bytes each, 512 KiB a session.
 const QUEUE_MAX: usize = 16;
-/// The most bytes in one message.
-const CHUNK: usize = 32 << 10;
-
-/// A request that asks for a WebSocket.
-pub(crate) struct Upgrade {
-    on_upgrade: OnUpgrade,
-    accept: String,
-    protocol: &'static str,
-}
-
-/// Checks that `request` asks for a WebSocket with a protocol that is served.
-pub(crate) fn accept(mut request: Request<Incoming>) -> Result<Upgrade, ApiError> {
-    let header = |name: http::HeaderName| {
-        request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
-    };
-    let upgrade = header(UPGRADE);
-    if !upgrade.eq_ignore_ascii_case("websocket") {
-        return Err(ApiError::bad_request(format!(
-            "Upgrade request required: this server speaks exec and attach over WebSocket, and was asked for {upgrade:?}"
-        )));
-    }
-    let offered: Vec<String> = request
-        .headers()
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(',').map(|p| p.trim().to_owned()).collect::<Vec<_>>())
-        .collect();
-    let protocol = ["v5.channel.k8s.io", "v4.channel.k8s.io"].into_iter().find(|p| offered.iter().any(|o| o == p));
-    let protocol = protocol.ok_or_else(|| {
-        ApiError::bad_request(format!(
-            "none of the WebSocket protocols {offered:?} is served; served are v5.channel.k8s.io and v4.channel.k8s.io"
-        ))
-    })?;
-    let key = header(SEC_WEBSOCKET_KEY);
-    if key.is_empty() {
-        return Err(ApiError::bad_request("the WebSocket handshake has no Sec-WebSocket-Key"));
-    }
-    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{ACCEPT_SUFFIX}").as_bytes());
-    let accept = base64::prelude::BASE64_STANDARD.encode(hash);
-    Ok(Upgrade { on_upgrade: hyper::upgrade::on(&mut request), accept, protocol })
-}
-
-/// Switches protocols and carries `session` until the process ends.
-#[allow(clippy::disallowed_methods, reason = "the relay lives and ends with its connection, which is supervised")]
-pub(crate) fn relay(upgrade: Upgrade, session: ExecSession, shutdown: Shutdown) -> Response<Body> {
-    let Upgrade { on_upgrade, accept, protocol } = upgrade;
-    tokio::spawn(async move {
-        let stream = match on_upgrade.await {
-            Ok(stream) => stream,
-            Err(error) => return tracing::debug!(error = %error, "the client did not switch to WebSocket"),
-        };
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, None).await;
-        let carried = carry(socket, session, protocol == "v5.channel.k8s.io");
-        tokio::select! {
-            result = carried => if let Err(error) = result {
-                tracing::debug!(error = %error, "exec session ended early");
-            },
-            () = shutdown.requested() => {}
-        }
-    });
-    let mut response = Response::new(whole(""));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    if let Ok(value) = HeaderValue::from_str(&accept) {
-        headers.insert(SEC_WEBSOCKET_ACCEPT, value);
-    }
-    response
-}
 
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
-async fn carry(socket: Socket, session: ExecSession, closes_channels: bool) -> io::Result<()> {
+async fn socket(connection: Upgraded) -> Socket {
+    WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, None).await
+}
+
+/// A WebSocket as a stream of bytes: the binary messages one after the other. The writer's shutdown is the closing handshake.
+pub(crate) async fn bytes(connection: Upgraded) -> (impl AsyncRead + Send + Unpin, impl AsyncWrite + Send + Unpin) {
+    let (sink, stream) = socket(connection).await.split();
+    let messages = stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
+            Ok(_) => None,
+            Err(error) => Some(Err(io::Error::other(error))),
+        })
+    });
+    let sink = sink
+        .sink_map_err(io::Error::other)
+        .with(|bytes: Bytes| std::future::ready(Ok::<_, io::Error>(Message::Binary(bytes))));
+    (StreamReader::new(messages), SinkWriter::new(CopyToBytes::new(sink)))
+}
+
+/// Carries a session over WebSocket until the process ends or the client hangs up.
+pub(crate) async fn carry(connection: Upgraded, session: Session, protocol: &str) {
+    let closes_channels = protocol == "v5.channel.k8s.io";
+    if let Err(error) = exchange(socket(connection).await, session, closes_channels).await {
+        tracing::debug!(error = %error, "exec session ended early");
+    }
+}
+
+async fn exchange(socket: Socket, session: Session, closes_channels: bool) -> io::Result<()> {
     let (mut sink, mut stream) = socket.split();
     let (sender, mut outgoing) = mpsc::channel::<Message>(QUEUE_MAX);
-    let ExecSession { stdin, stdout, stderr, terminal, exit } = session;
+    let Session { streams: ExecSession { stdin, stdout, stderr, terminal, exit }, tells_exit_code } = session;
     let output = async {
         let copies =
             [(STDOUT, stdout), (STDERR, stderr)].map(|(channel, reader)| copy_out(channel, reader, sender.clone()));
         futures_util::future::join_all(copies).await;
-        let status = exit_status(exit.await);
+        let status = exit_status(exit.await, tells_exit_code);
         let _ = sender.send(channel_message(ERROR, status.to_string().as_bytes())).await;
         let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = sender.send(Message::Close(Some(normal))).await;
@@ -199,29 +147,4 @@ async fn copy_in(
         }
     }
     Ok(())
-}
-
-fn resize(terminal: Option<&dyn Terminal>, data: &[u8]) {
-    let Ok(size) = serde_json::from_slice::<Value>(data) else { return };
-    let cells = |key: &str| size[key].as_u64().and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
-    if let Some(terminal) = terminal {
-        let _ = terminal.resize(TerminalSize { width: cells("Width"), height: cells("Height") });
-    }
-}
-
-/// What the error channel says at the end.
-fn exit_status(exit: Result<i32, RuntimeError>) -> Value {
-    match exit {
-        Ok(0) => json!({"metadata": {}, "status": "Success"}),
-        Ok(code) => json!({
-            "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
-            "message": format!("command terminated with non-zero exit code: exit status {code}"),
-            "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
-        }),
-        Err(error) => json!({
-            "metadata": {}, "status": "Failure", "reason": "InternalError",
-            "message": format!("Internal error occurred: {error}"),
-            "details": {"causes": [{"message": error.to_string()}]}, "code": 500,
-        }),
-    }
 }

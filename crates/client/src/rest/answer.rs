@@ -159,6 +159,26 @@ impl Streaming {
     }
 }
 
+impl Streaming {
+    /// The error of an answer that refuses to switch protocols: a Status is one, and any other text is the reason, in the
+    /// words of client-go's upgraders.
+    pub(super) async fn into_upgrade_error(self) -> RestError {
+        let response = match self.collect().await {
+            Ok(response) => response,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<Value>(&response.body) {
+            Ok(status) if status["kind"] == "Status" => {
+                RestError::Api(ApiError::from_status(&status, response.status.as_u16()))
+            }
+            _ => {
+                let reason = String::from_utf8_lossy(&response.body);
+                RestError::Invalid(format!("unable to upgrade connection: {}", reason.trim()))
+            }
+        }
+    }
+}
+
 /// A Status object, or what client-go makes of any other answer (`errors.NewGenericServerResponse`).
 pub(super) fn api_error(response: &Response, method: &Method) -> ApiError {
     let code = response.status.as_u16();

@@ -28,7 +28,8 @@ impl RestClient {
     /// Opens a WebSocket on a connection of its own. `protocols`: sub-protocols, the preferred one first.
     ///
     /// # Errors
-    /// No answer; an answer that refuses, as [`RestError::Api`]; one that is no WebSocket handshake.
+    /// No answer; a Status that refuses, as [`RestError::Api`]; any other answer that is no WebSocket handshake, as
+    /// [`RestError::Invalid`].
     pub async fn websocket(&self, path_and_query: &str, protocols: &[&str]) -> Result<WebSocket, RestError> {
         let method = Method::GET;
         let key = generate_key();
@@ -58,7 +59,7 @@ impl RestClient {
                 return Err(bad("bad handshake"));
             }
             let failure = self.unreachable(&method, path_and_query, String::new());
-            return Err(Streaming::new(response, deadline, failure).into_error(&method).await);
+            return Err(Streaming::new(response, deadline, failure).into_upgrade_error().await);
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if header(SEC_WEBSOCKET_ACCEPT) != derive_accept_key(key.as_bytes()) {

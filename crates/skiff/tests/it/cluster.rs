@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -185,9 +185,23 @@ impl Cluster {
     /// The same, with standard input.
     #[track_caller]
     pub(crate) fn kubectl_reading(&self, words: &[&str], input: &str) -> Ran {
+        self.kubectl_with(&[], words, input)
+    }
+
+    /// The same, with environment variables.
+    #[track_caller]
+    pub(crate) fn kubectl_with(&self, environment: &[(&str, &str)], words: &[&str], input: &str) -> Ran {
         let mut command = self.command(&self.kubectl);
-        command.args(words);
+        command.envs(environment.iter().copied()).args(words);
         run(command, input.as_bytes())
+    }
+
+    /// kubectl, running, with its output piped.
+    #[track_caller]
+    pub(crate) fn kubectl_started(&self, environment: &[(&str, &str)], words: &[&str]) -> Child {
+        let mut command = self.command(&self.kubectl);
+        command.envs(environment.iter().copied()).args(words).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.spawn().unwrap_or_else(|error| panic!("failed to run kubectl {words:?}: {error}"))
     }
 
     /// An object or list, as JSON.
@@ -332,6 +346,12 @@ impl Drop for Cluster {
     }
 }
 
+/// Whether the tests' kubectl is skiff's own.
+pub(crate) fn is_built_in() -> bool {
+    let kubectl = std::env::var_os("SKIFF_TEST_KUBECTL").map(PathBuf::from).and_then(|path| path.canonicalize().ok());
+    kubectl.is_some_and(|path| path.file_name().is_some_and(|name| name == "skiff"))
+}
+
 fn run(mut command: Command, input: &[u8]) -> Ran {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -348,8 +368,12 @@ fn run(mut command: Command, input: &[u8]) -> Ran {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("failed to run `{words}`: {error}"));
-    // A command that fails early closes its input; what it says about that is in its output.
-    let _ = child.stdin.take().expect("it is piped").write_all(input);
-    let output = child.wait_with_output().expect("the command was started");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let output = std::thread::scope(|scope| {
+        // Beside the reading: neither side may fill a pipe that nobody empties. A command that fails early closes its input;
+        // what it says about that is in its output.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output().expect("the command was started")
+    });
     Ran::new(words, output)
 }

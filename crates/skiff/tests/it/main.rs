@@ -10,6 +10,7 @@ mod demo;
 mod image;
 mod life;
 mod services;
+mod streams;
 mod tutorial;
 mod updates;
 

@@ -2,7 +2,7 @@
 //!
 //! `serve VERSION` is a stand-in for the sample of the Kubernetes tutorial: it answers HTTP on port 8080 with its host
 //! name and version, logs each request, and ends at SIGTERM. The other words are what tests run in a container, as
-//! there is no shell: `env`, `echo WORD…`, `sleep SECONDS`, `exit CODE`, `get ADDRESS`.
+//! there is no shell: `env`, `echo WORD…`, `cat`, `sleep SECONDS`, `exit CODE`, `get ADDRESS`.
 
 #![allow(clippy::print_stdout, reason = "a program for containers: what it prints is its log")]
 
@@ -36,6 +36,7 @@ async fn main() -> ExitCode {
             println!("{}", words.join(" "));
             Ok(())
         }
+        ["cat"] => cat().await,
         ["exit", code] => return ExitCode::from(code.parse::<u8>().expect("an exit code")),
         _ => {
             println!("unknown words {words:?}");
@@ -79,6 +80,11 @@ async fn serve(version: &str) -> std::io::Result<()> {
         // A client that goes away is its own affair.
         let _ = stream.write_all(answer.as_bytes()).await;
     }
+}
+
+/// Standard input to standard output.
+async fn cat() -> std::io::Result<()> {
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::stdout().lock()).map(drop)
 }
 
 /// Asks `ADDRESS:PORT` for `/` and prints the answer's body.

@@ -1,0 +1,238 @@
+//! One connection: a reader that hands frames to streams, and a writer that sends what streams say.
+//!
+//! Who writes: whoever holds a stream's writer, through one bounded queue, so that frames of one stream keep their order. Who
+//! reads: whoever holds a stream's reader, from a bounded queue of its own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::mpsc;
+
+use super::Headers;
+use super::frame::{Decoder, Encoder, Frame, HEAD_BYTES, Head};
+
+/// Frames that wait to be sent: with 32 KiB each, 512 KiB a connection.
+const FRAMES_MAX: usize = 16;
+/// Pieces of a stream that wait to be read: with 32 KiB each, 512 KiB a stream.
+const CHUNKS_MAX: usize = 16;
+/// Streams that wait to be taken.
+const STREAMS_WAITING_MAX: usize = 16;
+/// Streams of one connection at once: two for each forwarded connection, so 500 of those.
+const STREAMS_MAX: usize = 1000;
+/// How long the client may take to hang up after the farewell. If we hung up first, what is under way could be lost.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// RST_STREAM: the client broke the rules; the server takes no more streams; nobody wants this any more.
+const PROTOCOL_ERROR: u32 = 1;
+const REFUSED_STREAM: u32 = 3;
+const CANCEL: u32 = 5;
+
+/// A stream that the client has opened.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    /// What it is for.
+    pub(crate) headers: Headers,
+    pub(crate) reader: StreamReader,
+    pub(crate) writer: StreamWriter,
+}
+
+/// What the client says on a stream.
+#[derive(Debug)]
+pub(crate) struct StreamReader {
+    chunks: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl AsyncRead for StreamReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.current.is_empty() {
+            match ready!(self.chunks.poll_recv(context)) {
+                Some(chunk) => self.current = chunk,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let count = self.current.len().min(buffer.remaining());
+        buffer.put_slice(&self.current[..count]);
+        self.current.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What the server says on a stream. An error means that the connection is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamWriter {
+    id: u32,
+    frames: mpsc::Sender<Frame>,
+}
+
+impl StreamWriter {
+    async fn send(&self, frame: Frame) -> io::Result<()> {
+        self.frames.send(frame).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Says something.
+    pub(crate) async fn write(&self, bytes: Bytes) -> io::Result<()> {
+        self.send(Frame::Data { id: self.id, fin: false, bytes }).await
+    }
+
+    /// Says nothing more; the client may go on.
+    pub(crate) async fn finish(&self) -> io::Result<()> {
+        self.send(Frame::Data { id: self.id, fin: true, bytes: Bytes::new() }).await
+    }
+
+    /// Ends the stream both ways.
+    pub(crate) async fn reset(&self) -> io::Result<()> {
+        self.send(Frame::RstStream { id: self.id, status: CANCEL }).await
+    }
+}
+
+/// Ends the connection when all that was said before is sent.
+#[derive(Debug)]
+pub(crate) struct Farewell {
+    frames: mpsc::Sender<Frame>,
+}
+
+impl Farewell {
+    pub(crate) async fn say(self) {
+        // Whoever is gone needs none.
+        let _ = self.frames.send(Frame::GoAway { last: 0 }).await;
+    }
+}
+
+/// Serves a connection: gives the streams as they are opened, the way to end it, and the work itself, which is over when the
+/// connection is.
+pub(crate) fn serve<R, W>(reader: R, writer: W) -> (mpsc::Receiver<Stream>, Farewell, impl Future<Output = ()> + Send)
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin,
+{
+    let (frames, queue) = mpsc::channel(FRAMES_MAX);
+    let (opened, streams) = mpsc::channel(STREAMS_WAITING_MAX);
+    let farewell = Farewell { frames: frames.clone() };
+    let work = async move {
+        let reading = Reader { reader, frames, opened, streams: BTreeMap::new(), last: 0 }.run();
+        let (mut reading, mut writing) = (std::pin::pin!(reading), std::pin::pin!(write(writer, queue)));
+        let result = tokio::select! {
+            result = &mut reading => result,
+            result = &mut writing => match result {
+                // Over if the client does not hang up: there is nothing more to say about it.
+                Ok(()) => tokio::time::timeout(LINGER, reading).await.unwrap_or(Ok(())),
+                failed => failed,
+            },
+        };
+        if let Err(error) = result {
+            tracing::debug!(error = %error, "a SPDY connection ended early");
+        }
+    };
+    (streams, farewell, work)
+}
+
+struct Reader<R> {
+    reader: R,
+    frames: mpsc::Sender<Frame>,
+    opened: mpsc::Sender<Stream>,
+    /// Streams on which the client has not finished.
+    streams: BTreeMap<u32, mpsc::Sender<Bytes>>,
+    last: u32,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads until the client hangs up.
+    async fn run(mut self) -> io::Result<()> {
+        let mut decoder = Decoder::new();
+        loop {
+            let mut head = [0; HEAD_BYTES];
+            match self.reader.read_exact(&mut head).await {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                other => other?,
+            };
+            let head = Head::parse(head).map_err(io::Error::other)?;
+            let mut payload = BytesMut::zeroed(head.length);
+            self.reader.read_exact(&mut payload).await?;
+            self.take(decoder.decode(head, payload.freeze()).map_err(io::Error::other)?).await?;
+        }
+    }
+
+    async fn take(&mut self, frame: Frame) -> io::Result<()> {
+        match frame {
+            Frame::SynStream { id, fin, headers } => self.open(id, fin, headers).await,
+            Frame::Data { id, fin, bytes } => {
+                if let Some(stream) = self.streams.get(&id)
+                    && !bytes.is_empty()
+                {
+                    // Nobody may want to read it.
+                    let _ = stream.send(bytes).await;
+                }
+                if fin {
+                    self.streams.remove(&id);
+                }
+                Ok(())
+            }
+            Frame::RstStream { id, .. } => {
+                self.streams.remove(&id);
+                Ok(())
+            }
+            // The client's have odd numbers; an even one answers a ping of ours, and there is none.
+            Frame::Ping { id } if !id.is_multiple_of(2) => self.send(Frame::Ping { id }).await,
+            Frame::Ping { .. } | Frame::SynReply { .. } | Frame::GoAway { .. } | Frame::Other => Ok(()),
+        }
+    }
+
+    async fn open(&mut self, id: u32, fin: bool, headers: Headers) -> io::Result<()> {
+        self.streams.retain(|_, stream| !stream.is_closed());
+        if id.is_multiple_of(2) || id <= self.last {
+            return self.send(Frame::RstStream { id, status: PROTOCOL_ERROR }).await;
+        }
+        self.last = id;
+        if self.streams.len() >= STREAMS_MAX {
+            return self.send(Frame::RstStream { id, status: REFUSED_STREAM }).await;
+        }
+        let (chunks, receiver) = mpsc::channel(CHUNKS_MAX);
+        if !fin {
+            self.streams.insert(id, chunks);
+        }
+        self.send(Frame::SynReply { id, headers: Headers::new() }).await?;
+        let reader = StreamReader { chunks: receiver, current: Bytes::new() };
+        let stream = Stream { id, headers, reader, writer: StreamWriter { id, frames: self.frames.clone() } };
+        if self.opened.send(stream).await.is_err() {
+            return self.send(Frame::RstStream { id, status: REFUSED_STREAM }).await;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: Frame) -> io::Result<()> {
+        self.frames.send(frame).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Sends frames until the farewell.
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut frames: mpsc::Receiver<Frame>) -> io::Result<()> {
+    let mut encoder = Encoder::new().map_err(io::Error::other)?;
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = frames.recv().await {
+        encoder.encode(&frame, &mut bytes).map_err(io::Error::other)?;
+        writer.write_all(&bytes).await?;
+        bytes.clear();
+        let last = matches!(frame, Frame::GoAway { .. });
+        if last || frames.is_empty() {
+            writer.flush().await?;
+        }
+        if last {
+            break;
+        }
+    }
+    writer.shutdown().await
+}
+
+#[cfg(test)]
+mod tests;
