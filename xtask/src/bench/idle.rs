@@ -20,7 +20,6 @@ struct Process {
     role: &'static str,
     pss_kib: u64,
     cpu_ticks: u64,
-    written_bytes: u64,
 }
 
 pub(super) async fn measure(cluster: &Cluster) -> Result<String> {
@@ -42,28 +41,24 @@ pub(super) async fn measure(cluster: &Cluster) -> Result<String> {
     let after = processes(cluster)?;
     let seconds = IDLE.as_secs_f64();
     let mut text = format!("after {} idle minutes with two Pods\n", IDLE.as_secs() / 60);
-    let (mut pss, mut ticks, mut written) = (0, 0, 0);
+    let (mut pss, mut ticks) = (0, 0);
     for process in &after {
         let earlier = before.iter().find(|earlier| earlier.pid == process.pid);
         let used = process.cpu_ticks - earlier.map_or(0, |earlier| earlier.cpu_ticks);
-        let wrote = process.written_bytes - earlier.map_or(0, |earlier| earlier.written_bytes);
         text.push_str(&format!(
-            "{:<12} Pss {:>8.2} MiB  CPU {:>6.3} % of a core  written {:>6} KiB\n",
+            "{:<12} Pss {:>8.2} MiB  CPU {:>6.3} % of a core\n",
             process.role,
             mib(process.pss_kib),
-            percent(used, seconds),
-            wrote / 1024
+            percent(used, seconds)
         ));
         pss += process.pss_kib;
         ticks += used;
-        written += wrote;
     }
     text.push_str(&format!(
-        "{:<12} Pss {:>8.2} MiB  CPU {:>6.3} % of a core  written {:>6} KiB\n",
+        "{:<12} Pss {:>8.2} MiB  CPU {:>6.3} % of a core\n",
         "all",
         mib(pss),
-        percent(ticks, seconds),
-        written / 1024
+        percent(ticks, seconds)
     ));
     Ok(text)
 }
@@ -111,6 +106,5 @@ fn process(pid: u32, directory: &Path, profile: &str) -> Option<Process> {
         role: if command_line.contains("daemon") { "daemon" } else { "init, pods" },
         pss_kib: number(&text("smaps_rollup")?, "Pss:")?,
         cpu_ticks: ticks(11)? + ticks(12)?,
-        written_bytes: number(&text("io")?, "write_bytes:")?,
     })
 }
