@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{curl, server, shell};
+use crate::{archive, curl, server, shell};
 
 /// The first argument by which the programs are reached when skiff is called by its own name.
 const SUBCOMMAND: &str = "sample-app";
 
 /// The names under which the image has the programs.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ["bootcamp", "curl", "sh", "bash"].into_iter().chain(shell::TOOLS.iter().copied())
+    ["bootcamp", "curl", "sh", "bash", "tar"].into_iter().chain(shell::TOOLS.iter().copied())
 }
 
 /// Runs the program that the process was called as: by the last part of `argv0` (`/bin/curl`), or as
@@ -34,6 +34,7 @@ fn run(program: &str, args: &[OsString]) -> Option<ExitCode> {
     let code = match name {
         "bootcamp" => server::main(args),
         "curl" => curl::main(args),
+        "tar" => archive::main(args),
         "sh" | "bash" => shell::main(name, args),
         tool => shell::run_tool(tool, args),
     };

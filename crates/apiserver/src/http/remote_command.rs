@@ -48,11 +48,15 @@ pub(crate) fn exit_status(exit: Result<i32, RuntimeError>, tells_exit_code: bool
             "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
         }),
         Ok(_) => json!({"metadata": {}, "status": "Success"}),
-        Err(error) => json!({
-            "metadata": {}, "status": "Failure", "reason": "InternalError",
-            "message": format!("Internal error occurred: {error}"),
-            "details": {"causes": [{"message": error.to_string()}]}, "code": 500,
-        }),
+        Err(error) => {
+            let doing = if tells_exit_code { "executing command in" } else { "attaching to" };
+            let text = format!("error {doing} container: {error}");
+            json!({
+                "metadata": {}, "status": "Failure", "reason": "InternalError",
+                "message": format!("Internal error occurred: {text}"),
+                "details": {"causes": [{"message": text}]}, "code": 500,
+            })
+        }
     }
 }
 

@@ -138,7 +138,17 @@ impl NodeConnector for LocalConnector {
     }
 
     async fn exec(&self, target: &ContainerTarget, options: ExecOptions) -> Result<ExecSession, ApiError> {
-        self.kubelet.exec(&target.namespace, &target.pod, &target.container, options).await.map_err(runtime_error)
+        match self.kubelet.exec(&target.namespace, &target.pod, &target.container, options).await {
+            // As upstream: once the container is found, the session begins, and what went wrong is its end.
+            Err(error) if !error.is_not_found() => Ok(ExecSession {
+                stdin: None,
+                stdout: None,
+                stderr: None,
+                terminal: None,
+                exit: Box::pin(std::future::ready(Err(error))),
+            }),
+            other => other.map_err(runtime_error),
+        }
     }
 
     async fn attach(&self, target: &ContainerTarget, options: ExecOptions) -> Result<ExecSession, ApiError> {

@@ -32,7 +32,7 @@ fn before_a_cluster_exists() {
 #[test]
 fn when_a_cluster_exists() {
     let cluster = Cluster::prepare();
-    cluster.skiff(&["start"]).ok();
+    cluster.start_on_own_port();
     refused(cluster.skiff(&["start", "--api-port", "9"]), 1, &["delete it first"]);
     refused(cluster.skiff(&["image", "load", "/nonexistent.tar"]), 1, &["/nonexistent.tar", "No such file"]);
     refused(cluster.skiff(&["image", "rm", "nobody/has:this"]), 1, &["nobody/has:this"]);

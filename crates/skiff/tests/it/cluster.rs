@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -72,7 +73,7 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn start() -> Self {
         let cluster = Self::prepare();
-        cluster.start_again();
+        cluster.start_on_own_port();
         for (name, version) in [(image::V1, "1"), (image::V2, "2")] {
             let archive = image::archive(Path::new(env!("CARGO_BIN_EXE_skiff-sample")), name, version);
             cluster.skiff_reading(&cluster.profile, &["image", "load", "-"], &archive).ok();
@@ -96,6 +97,15 @@ impl Cluster {
         let home = std::env::temp_dir().join(format!("skiff-{profile}"));
         fs::create_dir_all(&home).expect("the temporary directory takes another");
         Self { profile, home, kubectl: PathBuf::from(kubectl) }
+    }
+
+    /// `skiff start` on a port that no cluster chooses by itself: while this one is stopped, those of other tests, which know
+    /// nothing of its directory, may take what is free.
+    #[track_caller]
+    pub(crate) fn start_on_own_port(&self) {
+        let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        let port = free.expect("a port is free").port().to_string();
+        self.skiff(&["start", "--api-port", &port]).ok();
     }
 
     /// `skiff start`, also for a cluster that is stopped. Returns what it printed.
@@ -155,6 +165,11 @@ impl Cluster {
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Where a file of skiff's directory is.
+    pub(crate) fn path(&self, file: &str) -> String {
+        self.home.join(file).display().to_string()
     }
 
     /// A file of skiff's directory.

@@ -7,6 +7,7 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod demo;
+mod everyday;
 mod image;
 mod life;
 mod services;

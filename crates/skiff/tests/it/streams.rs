@@ -36,7 +36,9 @@ fn what_can_not_be_reached_is_named() {
     let image = format!("--image={}", image::V1);
     cluster.kubectl(&["run", "done", &image, "--restart=Never", "--", "echo", "done"]).ok();
     cluster.kubectl(&["run", "pulls", "--image=skiff.test/none:v1", "--image-pull-policy=Never"]).ok();
+    cluster.kubectl(&["run", "runs", &image]).ok();
     cluster.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/done", "--timeout=60s"]).ok();
+    cluster.kubectl(&["wait", "--for=condition=Ready", "pod/runs", "--timeout=60s"]).ok();
     cluster.eventually("the other waits for its image", || {
         let table = cluster.kubectl(&["get", "pod", "pulls"]).ok();
         table.contains("ErrImageNeverPull").then_some(())
@@ -48,6 +50,9 @@ fn what_can_not_be_reached_is_named() {
             said.contains("unable to upgrade connection: container not found (\"pulls\")"),
             "{web_sockets}: {said}"
         );
+        let said = kubectl(&["exec", "runs", "--", "/no/such/program"]);
+        let wanted = "error: Internal error occurred: error executing command in container: ";
+        assert!(said.starts_with(wanted) && said.contains("no such file or directory"), "{web_sockets}: {said}");
         let said = kubectl(&["exec", "done", "--", "/app", "env"]);
         assert!(
             said.contains("cannot exec into a container in a completed pod; current phase is Succeeded"),
