@@ -3,10 +3,12 @@
 
 mod json;
 mod merge;
+mod place;
 mod strategic;
 
 pub use json::{OPERATIONS_MAX, apply_json_patch};
 pub use merge::apply_merge_patch;
+pub use place::{DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, Member, Place, RETAIN_KEYS, SET_ELEMENT_ORDER};
 pub use strategic::apply_strategic_patch;
 
 /// Why a patch was not applied. The variants tell with which code a server answers.

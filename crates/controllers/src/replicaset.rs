@@ -92,15 +92,12 @@ impl ReplicaSetController {
     }
 
     async fn execute(&self, object: &Object, set: &ReplicaSet, plan: Plan) -> Result<Outcome, ReconcileError> {
-        let changed = match plan.pods {
-            PodChange::None => Ok(0),
+        let Changed { revision, failure } = match plan.pods {
+            PodChange::None => Changed::default(),
             PodChange::Create(count) => self.create(object, set, count).await,
             PodChange::Delete(ref pods) => self.delete(object, pods).await,
         };
-        let (revision, failure) = match changed {
-            Ok(revision) => (revision, None),
-            Err(error) => (0, Some(error)),
-        };
+        // After a failure too: the next try must not make or delete others in the place of those that this one did.
         self.pods.caught_up(revision).await;
         let status = plan.status(set, failure.as_ref(), crate::time::now(&*self.context.clock));
         if set.status.as_ref() != Some(&status) {
@@ -121,18 +118,21 @@ impl ReplicaSetController {
     }
 
     /// Makes Pods in batches; stops at the first batch with a failure.
-    async fn create(&self, object: &Object, set: &ReplicaSet, count: usize) -> Result<u64, ApiError> {
-        let body = pod_from(object, set)?;
+    async fn create(&self, object: &Object, set: &ReplicaSet, count: usize) -> Changed {
+        let mut changed = Changed::default();
+        let body = match pod_from(object, set) {
+            Ok(body) => body,
+            Err(error) => return Changed { failure: Some(error), ..changed },
+        };
         let about = ObjectReference::to(REPLICASETS, object);
-        let (mut left, mut batch, mut revision) = (count, FIRST_BATCH, 0);
-        while left > 0 {
+        let (mut left, mut batch) = (count, FIRST_BATCH);
+        while left > 0 && changed.failure.is_none() {
             let size = batch.min(left);
             let requests = (0..size).map(|_| self.client.create(PODS, &object.meta().namespace, body.clone()));
-            let mut failure = None;
             for made in futures_util::future::join_all(requests).await {
                 match made {
                     Ok(pod) => {
-                        revision = revision.max(pod.meta().resource_version);
+                        changed.revision = changed.revision.max(pod.meta().resource_version);
                         let text = format!("Created pod: {}", pod.meta().name);
                         self.recorder.event(about.clone(), EventType::Normal, "SuccessfulCreate", text);
                     }
@@ -140,21 +140,17 @@ impl ReplicaSetController {
                     Err(error) => {
                         let text = format!("Error creating: {error}");
                         self.recorder.event(about.clone(), EventType::Warning, "FailedCreate", text);
-                        failure = Some(error);
+                        changed.failure = Some(error);
                     }
                 }
-            }
-            if let Some(error) = failure {
-                self.pods.caught_up(revision).await;
-                return Err(error);
             }
             left -= size;
             batch *= 2;
         }
-        Ok(revision)
+        changed
     }
 
-    async fn delete(&self, object: &Object, pods: &[Arc<Pod>]) -> Result<u64, ApiError> {
+    async fn delete(&self, object: &Object, pods: &[Arc<Pod>]) -> Changed {
         let about = ObjectReference::to(REPLICASETS, object);
         let requests = pods.iter().map(|pod| async {
             let name = pod.metadata.name.clone().unwrap_or_default();
@@ -162,11 +158,11 @@ impl ReplicaSetController {
             let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
             (self.client.delete(PODS, &object.meta().namespace, &name, &options).await, name)
         });
-        let (mut revision, mut failure) = (0, None);
+        let mut changed = Changed::default();
         for (deleted, name) in futures_util::future::join_all(requests).await {
             match deleted {
                 Ok(at) => {
-                    revision = revision.max(at);
+                    changed.revision = changed.revision.max(at);
                     let text = format!("Deleted pod: {name}");
                     self.recorder.event(about.clone(), EventType::Normal, "SuccessfulDelete", text);
                 }
@@ -174,17 +170,21 @@ impl ReplicaSetController {
                 Err(error) => {
                     let text = format!("Error deleting: {error}");
                     self.recorder.event(about.clone(), EventType::Warning, "FailedDelete", text);
-                    failure = Some(error);
+                    changed.failure = Some(error);
                 }
             }
         }
-        if let Some(error) = failure {
-            // The next try must not delete others in the place of those that are on their way out.
-            self.pods.caught_up(revision).await;
-            return Err(error);
-        }
-        Ok(revision)
+        changed
     }
+}
+
+/// What became of the Pods that were to be made or deleted.
+#[derive(Default)]
+struct Changed {
+    /// Of the last write that was done; 0 if there was none.
+    revision: u64,
+    /// The last request that failed.
+    failure: Option<ApiError>,
 }
 
 /// A Pod of the set's template.

@@ -273,7 +273,7 @@ impl Worker {
                     self.hands.pod = pod;
                     self.hands.about = ObjectReference::to(PODS, &object);
                     self.object = object;
-                    if contradicts(&self.object.value()["status"]["conditions"], &self.written["conditions"]) {
+                    if contradicts(self.pod(), &self.written["conditions"]) {
                         self.reconcile_at.get_or_insert(tokio::time::Instant::now() + RECONCILE_AFTER);
                     }
                 }
@@ -787,9 +787,8 @@ impl Worker {
         self.write_retry = self.write_retry.filter(|at| *at > now);
         if !self.writing && self.reconcile_at.is_some_and(|at| at <= now) {
             self.reconcile_at = None;
-            let shown = &self.object.value()["status"]["conditions"];
-            if contradicts(shown, &self.written["conditions"]) {
-                self.written["conditions"] = shown.clone();
+            if contradicts(self.pod(), &self.written["conditions"]) {
+                self.written["conditions"] = self.object.value()["status"]["conditions"].take();
             }
         }
         if self.gone || self.writing || self.write_retry.is_some() {
@@ -884,10 +883,11 @@ fn known_health(status: &Value, name: &str, id: &ContainerId) -> Option<Health> 
     Some(Health { started: own["started"] == true, ready: own["ready"] == true })
 }
 
-/// Whether a condition that was written has another status now.
-fn contradicts(shown: &Value, written: &Value) -> bool {
-    let list = |conditions: &Value| conditions.as_array().cloned().unwrap_or_default();
-    list(written).iter().any(|own| list(shown).iter().any(|c| c["type"] == own["type"] && c["status"] != own["status"]))
+/// Whether a condition that was written has another status in the Pod as it is shown.
+fn contradicts(shown: &Pod, written: &Value) -> bool {
+    let shown = shown.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let own = |kind: &str| written.as_array()?.iter().find(|condition| condition["type"] == kind);
+    shown.into_iter().any(|condition| own(&condition.type_).is_some_and(|own| own["status"] != condition.status))
 }
 
 /// Conditions that say the same keep the time that was written.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -55,10 +56,21 @@ impl Choosing {
     /// Waits for other starts on this machine.
     pub(crate) fn begin() -> Result<Self> {
         let failed = || format!("failed to lock {START_LOCK}");
-        let lock = fs::File::create(START_LOCK).with_context(failed)?;
-        // A lock of this process alone: what it forks does not hold it.
-        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::LockExclusive).with_context(failed)?;
-        Ok(Self { _lock: lock })
+        loop {
+            let lock = fs::File::create(START_LOCK).with_context(failed)?;
+            // A lock of this process alone: what it forks does not hold it.
+            rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::LockExclusive).with_context(failed)?;
+            // Whoever had it may have removed the file, and the next one locks another.
+            let held = lock.metadata().with_context(failed)?;
+            if fs::metadata(START_LOCK).is_ok_and(|there| there.ino() == held.ino()) {
+                return Ok(Self { _lock: lock });
+            }
+        }
+    }
+
+    /// Leaves no file behind.
+    pub(crate) fn forget(self) -> Result<()> {
+        fs::remove_file(START_LOCK).with_context(|| format!("failed to remove {START_LOCK}"))
     }
 }
 

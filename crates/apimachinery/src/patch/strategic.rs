@@ -6,12 +6,8 @@ use std::mem::{discriminant, take};
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::schema::{Field, FieldType, Schemas, TypeId};
-
-const DIRECTIVE: &str = "$patch";
-const RETAIN_KEYS: &str = "$retainKeys";
-const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
-const SET_ELEMENT_ORDER: &str = "$setElementOrder";
+use super::place::{DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, Member, Place, RETAIN_KEYS, SET_ELEMENT_ORDER};
+use crate::schema::{Schemas, TypeId};
 
 const BAD_PRIMITIVE_LIST: &str = "invalid patch format of primitive list";
 const BAD_RETAIN_KEYS: &str = "invalid patch format of retainKeys";
@@ -32,26 +28,9 @@ pub fn apply_strategic_patch(
     let Value::Object(original) = document.take() else {
         return Err(PatchError::Malformed("invalid JSON document".to_owned()));
     };
-    let merged = Merger { schemas }.merge_map(original, patch, &At::Struct(ty)).map_err(PatchError::Rejected)?;
+    let merged = Merger { schemas }.merge_map(original, patch, &Place::Struct(ty)).map_err(PatchError::Rejected)?;
     *document = Value::Object(merged);
     Ok(())
-}
-
-/// Where in the schema the merge is.
-#[derive(Clone, Copy)]
-enum At<'a> {
-    Struct(TypeId),
-    /// A map with values of this type.
-    Map(&'a FieldType),
-    /// JSON without a schema: maps merge, lists are replaced.
-    Free,
-}
-
-/// What the schema says of one field's value.
-struct Found<'a> {
-    at: At<'a>,
-    merge: bool,
-    merge_key: &'a str,
 }
 
 struct Merger<'a> {
@@ -59,34 +38,17 @@ struct Merger<'a> {
 }
 
 impl<'a> Merger<'a> {
-    fn look_up(&self, at: &At<'a>, key: &str) -> Result<Found<'a>, String> {
-        match at {
-            At::Struct(id) => {
-                let ty = self.schemas.get(*id);
-                let field = ty.field(key).ok_or_else(|| {
-                    format!("unable to find api field in struct {} for the json field {key:?}", ty.short_name())
-                })?;
-                Ok(Self::of_field(field))
-            }
-            At::Map(value) => Ok(Found { at: Self::of_type(value), merge: false, merge_key: "" }),
-            At::Free => Ok(Found { at: At::Free, merge: false, merge_key: "" }),
-        }
+    fn look_up(&self, at: &Place<'a>, key: &str) -> Result<Member<'a>, String> {
+        at.member(self.schemas, key).ok_or_else(|| {
+            let ty = match at {
+                Place::Struct(id) => self.schemas.get(*id).short_name(),
+                Place::Map(_) | Place::Free => "",
+            };
+            format!("unable to find api field in struct {ty} for the json field {key:?}")
+        })
     }
 
-    fn of_field(field: &'a Field) -> Found<'a> {
-        Found { at: Self::of_type(&field.ty), merge: field.patch_strategy.merge, merge_key: field.patch_merge_key }
-    }
-
-    fn of_type(ty: &'a FieldType) -> At<'a> {
-        match ty {
-            FieldType::Struct(id) => At::Struct(*id),
-            FieldType::Map(value) => At::Map(value),
-            FieldType::Array(item) => Self::of_type(item),
-            _ => At::Free,
-        }
-    }
-
-    fn merge_map(&self, mut original: Object, mut patch: Object, at: &At<'a>) -> Result<Object, String> {
+    fn merge_map(&self, mut original: Object, mut patch: Object, at: &Place<'a>) -> Result<Object, String> {
         if let Some(directive) = patch.get(DIRECTIVE) {
             return match directive.as_str() {
                 Some("replace") => {
@@ -118,7 +80,7 @@ impl<'a> Merger<'a> {
             match (original.get_mut(&key).map(Value::take), value) {
                 (Some(Value::Object(old)), Value::Object(new)) => {
                     let found = self.look_up(at, &key)?;
-                    let merged = self.merge_map(old, new, &found.at)?;
+                    let merged = self.merge_map(old, new, &found.place)?;
                     original.insert(key, Value::Object(merged));
                 }
                 (Some(Value::Array(old)), Value::Array(new)) => {
@@ -133,7 +95,7 @@ impl<'a> Merger<'a> {
     }
 
     /// Merges the lists that come with a `$setElementOrder` and takes both out of the patch.
-    fn merge_ordered_lists(&self, original: &mut Object, patch: &mut Object, at: &At<'a>) -> Result<(), String> {
+    fn merge_ordered_lists(&self, original: &mut Object, patch: &mut Object, at: &Place<'a>) -> Result<(), String> {
         let directives: Vec<String> = patch.keys().filter(|k| k.starts_with(SET_ELEMENT_ORDER)).cloned().collect();
         for directive in directives {
             let order = match patch.remove(&directive) {
@@ -174,7 +136,7 @@ impl<'a> Merger<'a> {
         &self,
         original: Vec<Value>,
         patch: Vec<Value>,
-        found: &Found<'a>,
+        found: &Member<'a>,
         deletes: bool,
     ) -> Result<Vec<Value>, String> {
         if original.is_empty() && patch.is_empty() {
@@ -202,7 +164,7 @@ impl<'a> Merger<'a> {
                     let (Value::Object(old), Value::Object(new)) = (old, new) else {
                         continue;
                     };
-                    merged[at] = Value::Object(self.merge_map(old, new, &found.at)?);
+                    merged[at] = Value::Object(self.merge_map(old, new, &found.place)?);
                 }
                 None => merged.push(item.clone()),
             }

@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::remote_command::CHUNK;
 use super::spdy::{self, Stream};
 use super::upgrade::{Served, Transport};
 use super::websocket;
@@ -48,18 +46,22 @@ impl Forwarder {
         match transport {
             Transport::Spdy => {
                 let (reader, writer) = tokio::io::split(TokioIo::new(connection));
-                let (opened, _open, work) = spdy::serve(reader, writer);
-                self.serve(opened, work).await;
+                self.over(reader, writer).await;
             }
             Transport::WebSocket => {
                 let (reader, writer) = websocket::bytes(connection).await;
-                let (opened, _open, work) = spdy::serve(reader, writer);
-                self.serve(opened, work).await;
+                self.over(reader, writer).await;
             }
         }
     }
 
-    async fn serve(&self, opened: mpsc::Receiver<Stream>, work: impl Future<Output = ()>) {
+    async fn over<R, W>(&self, reader: R, writer: W)
+    where
+        R: AsyncRead + Send + Unpin,
+        W: AsyncWrite + Send + Unpin,
+    {
+        // The client alone ends the connection.
+        let (opened, _farewell, work) = spdy::serve(reader, writer);
         tokio::select! {
             () = work => {}
             () = self.pair(opened) => {}
@@ -86,13 +88,12 @@ impl Forwarder {
                 let _ = stream.writer.reset().await;
                 continue;
             };
-            let fresh = Pair { data: None, error: None, until: Instant::now() + PAIR_WITHIN };
-            let pair = pairs.entry(request.clone()).or_insert(fresh);
+            let fresh = || Pair { data: None, error: None, until: Instant::now() + PAIR_WITHIN };
+            let mut pair = pairs.remove(&request).unwrap_or_else(fresh);
             *(if is_data { &mut pair.data } else { &mut pair.error }) = Some(stream);
-            if let Some(Pair { data: Some(_), error: Some(_), .. }) = pairs.get(&request)
-                && let Some(Pair { data: Some(data), error: Some(error), .. }) = pairs.remove(&request)
-            {
-                forwards.push(self.forward(data, error));
+            match pair {
+                Pair { data: Some(data), error: Some(error), .. } => forwards.push(self.forward(data, error)),
+                half => drop(pairs.insert(request, half)),
             }
         }
     }
@@ -110,17 +111,10 @@ impl Forwarder {
                     let _ = to.shutdown().await;
                     std::future::pending::<()>().await;
                 };
-                let back = async {
-                    let mut buffer = vec![0; CHUNK];
-                    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-                        if writer.write(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
-                            break;
-                        }
-                    }
-                };
                 tokio::select! {
                     () = there => {}
-                    () = back => {}
+                    // Whoever is gone need not be told.
+                    _ = writer.copy_from(&mut from) => {}
                 }
                 let _ = writer.finish().await;
             }

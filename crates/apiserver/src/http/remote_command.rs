@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use cri::{ByteReader, ExecOptions, ExecSession, RuntimeError, Terminal, TerminalSize};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
 use super::spdy::{self, Stream, StreamReader, StreamWriter};
@@ -19,8 +18,6 @@ pub(crate) const SERVED: Served =
     Served { web_socket: &["v5.channel.k8s.io", "v4.channel.k8s.io"], spdy: &["v4.channel.k8s.io"] };
 /// How long the client may take to open its streams.
 const STREAMS_WITHIN: Duration = Duration::from_secs(30);
-/// The most bytes in one message.
-pub(crate) const CHUNK: usize = 32 << 10;
 
 /// A session and how its end is told.
 pub(crate) struct Session {
@@ -154,14 +151,11 @@ async fn carry(streams: Streams, session: Session) {
 
 async fn copy_out(reader: Option<ByteReader>, writer: Option<StreamWriter>) {
     let Some(writer) = writer else { return };
-    if let Some(mut reader) = reader {
-        let mut buffer = vec![0; CHUNK];
-        // A terminal whose other side is closed reads as an error: that is its end of file.
-        while let Ok(count @ 1..) = reader.read(&mut buffer).await {
-            if writer.write(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
-                return;
-            }
-        }
+    if let Some(mut reader) = reader
+        && writer.copy_from(&mut reader).await.is_err()
+    {
+        return;
     }
+    // Whoever is gone need not be told.
     let _ = writer.finish().await;
 }

@@ -19,6 +19,9 @@ const SPDY: &str = "SPDY/3.1";
 /// Where clients of SPDY name the protocols that they speak over it.
 const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
+/// The most bytes that a session says at once.
+pub(crate) const CHUNK: usize = 32 << 10;
+
 /// What a connection is switched to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {

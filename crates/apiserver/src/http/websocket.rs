@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
-use super::remote_command::{CHUNK, Session, exit_status, resize};
+use super::remote_command::{Session, exit_status, resize};
+use super::upgrade::CHUNK;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;

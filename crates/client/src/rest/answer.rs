@@ -157,9 +157,7 @@ impl Streaming {
             Err(error) => error,
         }
     }
-}
 
-impl Streaming {
     /// The error of an answer that refuses to switch protocols: a Status is one, and any other text is the reason, in the
     /// words of client-go's upgraders.
     pub(super) async fn into_upgrade_error(self) -> RestError {
@@ -167,26 +165,28 @@ impl Streaming {
             Ok(response) => response,
             Err(error) => return error,
         };
-        match serde_json::from_slice::<Value>(&response.body) {
-            Ok(status) if status["kind"] == "Status" => {
-                RestError::Api(ApiError::from_status(&status, response.status.as_u16()))
-            }
-            _ => {
+        status_error(&response).map_or_else(
+            || {
                 let reason = String::from_utf8_lossy(&response.body);
                 RestError::Invalid(format!("unable to upgrade connection: {}", reason.trim()))
-            }
-        }
+            },
+            RestError::Api,
+        )
     }
+}
+
+/// The error that a Status object says.
+fn status_error(response: &Response) -> Option<ApiError> {
+    let status: Value = serde_json::from_slice(&response.body).ok()?;
+    (status["kind"] == "Status").then(|| ApiError::from_status(&status, response.status.as_u16()))
 }
 
 /// A Status object, or what client-go makes of any other answer (`errors.NewGenericServerResponse`).
 pub(super) fn api_error(response: &Response, method: &Method) -> ApiError {
-    let code = response.status.as_u16();
-    if let Ok(status) = serde_json::from_slice::<Value>(&response.body)
-        && status["kind"] == "Status"
-    {
-        return ApiError::from_status(&status, code);
+    if let Some(error) = status_error(response) {
+        return error;
     }
+    let code = response.status.as_u16();
     let body = String::from_utf8_lossy(&response.body).trim().to_owned();
     let (reason, message) = match code {
         409 if *method == Method::POST => (Reason::AlreadyExists, "the server reported a conflict"),

@@ -1,7 +1,6 @@
 //! `kubectl annotate` (upstream: `kubectl/pkg/cmd/annotate`).
 
 use clap::Args;
-use client::PatchKind;
 use serde_json::{Value, json};
 
 use super::label::MetadataFlags;
@@ -9,7 +8,7 @@ use crate::context::Context;
 use crate::error::KubectlError;
 use crate::resource::{Info, Requests};
 use crate::write::DryRun;
-use crate::{merge, pairs, write};
+use crate::{pairs, write};
 
 /// May always be overwritten: `kubectl rollout history` shows it.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
@@ -45,23 +44,11 @@ impl AnnotateCommand {
                 both.join(", ")
             )));
         }
-        let selected = self.flags.selection(&resources).fetch(context).await?;
-        let single = selected.single;
-        if !single && self.flags.resource_version.as_ref().is_some_and(|version| !version.is_empty()) {
-            return Err(KubectlError::new("--resource-version may only be used with a single resource"));
-        }
-        let mut errors = Vec::new();
         let requests =
             if self.flags.local { None } else { Some(write::requests(context, dry_run, &self.field_manager, "")?) };
-        for info in selected.infos {
-            match self.change(context, requests.as_ref(), info, &changes, dry_run, single).await {
-                Err(KubectlError::ReaderGone) => return Err(KubectlError::ReaderGone),
-                Err(error) => errors.push(error),
-                Ok(()) => {}
-            }
-        }
-        errors.extend(selected.errors);
-        KubectlError::all(errors)
+        let change =
+            async |info, single| self.change(context, requests.as_ref(), info, &changes, dry_run, single).await;
+        self.flags.each(context, &resources, change).await
     }
 
     async fn change(
@@ -77,24 +64,12 @@ impl AnnotateCommand {
         apply(&mut info.object, changes, self.flags.overwrite)?;
         let local = self.flags.local || self.flags.list || dry_run == DryRun::Client;
         if let Some(requests) = requests.filter(|_| !local) {
-            let mut patch = merge::json_diff(&old, &info.object);
-            if let Some(version) = self.flags.resource_version.as_deref().filter(|version| !version.is_empty()) {
-                patch["metadata"]["resourceVersion"] = json!(version);
-            }
-            let target = (info.namespace.as_str(), info.name.as_str());
-            info.object = requests.patch(&info.resource, target, "", PatchKind::Merge, &patch).await?;
+            info.object = self.flags.patch(requests, &old, &info).await?;
         }
         if self.flags.list {
-            let indent = if single { "" } else { " " };
-            if !single {
-                let resource = &info.resource;
-                let head = format!("Listing annotations for {}.{}/{}:", resource.kind, resource.group, info.name);
-                context.printer.line(head)?;
-            }
-            for (key, value) in info.object["metadata"]["annotations"].as_object().into_iter().flatten() {
-                context.printer.line(format!("{indent}{key}={}", value.as_str().unwrap_or_default()))?;
-            }
-            return Ok(());
+            let annotations = info.object["metadata"]["annotations"].as_object().into_iter().flatten();
+            let pairs = annotations.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()));
+            return MetadataFlags::print_list(context, (&info, single), "annotations", pairs);
         }
         dry_run.printer(&self.flags.output, "annotated")?.print_info(&context.printer, &info)
     }

@@ -47,9 +47,15 @@ pub(super) struct MetadataFlags {
 }
 
 impl MetadataFlags {
-    pub(super) fn selection(&self, resources: &[String]) -> Selection {
+    /// Changes each of the objects that are meant; `single` tells `change` whether one was named. What fails is told at the end.
+    pub(super) async fn each(
+        &self,
+        context: &Context,
+        resources: &[String],
+        change: impl AsyncFn(Info, bool) -> Result<(), KubectlError>,
+    ) -> Result<(), KubectlError> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        Selection {
+        let selection = Selection {
             label_selector: if self.local { String::new() } else { text(&self.selector) },
             field_selector: text(&self.field_selector),
             type_means_all: self.all,
@@ -57,7 +63,54 @@ impl MetadataFlags {
             latest: !self.local,
             local: self.local,
             ..Selection::new(&self.files, resources)
+        };
+        let selected = selection.fetch(context).await?;
+        if !selected.single && self.version().is_some() {
+            return Err(KubectlError::new("--resource-version may only be used with a single resource"));
         }
+        let mut errors = Vec::new();
+        for info in selected.infos {
+            match change(info, selected.single).await {
+                Err(KubectlError::ReaderGone) => return Err(KubectlError::ReaderGone),
+                Err(error) => errors.push(error),
+                Ok(()) => {}
+            }
+        }
+        errors.extend(selected.errors);
+        KubectlError::all(errors)
+    }
+
+    /// The version that the object must have.
+    fn version(&self) -> Option<&str> {
+        self.resource_version.as_deref().filter(|version| !version.is_empty())
+    }
+
+    /// Sends what makes `info.object` of `old`; gives what the server made of it.
+    pub(super) async fn patch(&self, requests: &Requests<'_>, old: &Value, info: &Info) -> Result<Value, KubectlError> {
+        let mut patch = merge::json_diff(old, &info.object);
+        if let Some(version) = self.version() {
+            patch["metadata"]["resourceVersion"] = json!(version);
+        }
+        let target = (info.namespace.as_str(), info.name.as_str());
+        requests.patch(&info.resource, target, "", PatchKind::Merge, &patch).await
+    }
+
+    /// What `--list` prints of an object's `what`.
+    pub(super) fn print_list<'a>(
+        context: &Context,
+        (info, single): (&Info, bool),
+        what: &str,
+        pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), KubectlError> {
+        let indent = if single { "" } else { " " };
+        if !single {
+            let resource = &info.resource;
+            context.printer.line(format!("Listing {what} for {}.{}/{}:", resource.kind, resource.group, info.name))?;
+        }
+        for (key, value) in pairs {
+            context.printer.line(format!("{indent}{key}={value}"))?;
+        }
+        Ok(())
     }
 
     /// Upstream's checks. `sample`: how its message calls a file.
@@ -127,24 +180,11 @@ impl LabelCommand {
         if changes.set.is_empty() && changes.remove.is_empty() && !self.flags.list {
             return Err(KubectlError::new("at least one label update is required"));
         }
-        let selected = self.flags.selection(&resources).fetch(context).await?;
-        let single = selected.single;
-        if !single && self.flags.resource_version.as_ref().is_some_and(|version| !version.is_empty()) {
-            return Err(KubectlError::new("--resource-version may only be used with a single resource"));
-        }
-        let mut errors = Vec::new();
         let requests =
             if self.flags.local { None } else { Some(write::requests(context, dry_run, &self.field_manager, "")?) };
-        for info in selected.infos {
-            let outcome = self.change(context, requests.as_ref(), info, &changes, dry_run, single).await;
-            match outcome {
-                Err(KubectlError::ReaderGone) => return Err(KubectlError::ReaderGone),
-                Err(error) => errors.push(error),
-                Ok(()) => {}
-            }
-        }
-        errors.extend(selected.errors);
-        KubectlError::all(errors)
+        let change =
+            async |info, single| self.change(context, requests.as_ref(), info, &changes, dry_run, single).await;
+        self.flags.each(context, &resources, change).await
     }
 
     async fn change(
@@ -166,25 +206,12 @@ impl LabelCommand {
         }
         let operation = apply(&mut info.object, changes, self.flags.overwrite)?;
         if let Some(requests) = requests.filter(|_| !local && operation != "not labeled") {
-            let mut patch = merge::json_diff(&old, &info.object);
-            if let Some(version) = self.flags.resource_version.as_deref().filter(|version| !version.is_empty()) {
-                patch["metadata"]["resourceVersion"] = json!(version);
-            }
-            let target = (info.namespace.as_str(), info.name.as_str());
-            requests.patch(&info.resource, target, "", PatchKind::Merge, &patch).await?;
+            self.flags.patch(requests, &old, &info).await?;
         }
         if self.flags.list {
-            let indent = if single { "" } else { " " };
-            if !single {
-                let resource = &info.resource;
-                context
-                    .printer
-                    .line(format!("Listing labels for {}.{}/{}:", resource.kind, resource.group, info.name))?;
-            }
-            for (key, value) in labels_of(&info.object) {
-                context.printer.line(format!("{indent}{key}={value}"))?;
-            }
-            return Ok(());
+            let labels = labels_of(&info.object);
+            let pairs = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            return MetadataFlags::print_list(context, (&info, single), "labels", pairs);
         }
         dry_run.printer(&self.flags.output, operation)?.print_info(&context.printer, &info)
     }

@@ -3,7 +3,7 @@
 use super::Case;
 use super::events::events;
 use super::fields::{Fields, label_set};
-use super::page::{Page, line, time};
+use super::page::{Page, dated_conditions, line};
 use super::resources::{canonical, quantity};
 use apimachinery::Quantity;
 use base64::Engine;
@@ -16,17 +16,7 @@ pub(super) fn namespace(case: &Case<'_>, page: &mut Page) {
     page.name(object);
     page.metadata(object);
     page.field(0, "Status", object.text("status/phase"));
-    let conditions = object.list("status/conditions");
-    if !conditions.is_empty() {
-        line!(page, 0, "Conditions:");
-        line!(page, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
-        line!(page, 1, "----\t------\t------------------\t------\t-------");
-    }
-    for condition in conditions {
-        let since = time(condition.at("lastTransitionTime"), case.zone);
-        let (kind, status) = (condition.text("type"), condition.text("status"));
-        line!(page, 1, "{kind}\t{status}\t{since}\t{}\t{}", condition.text("reason"), condition.text("message"));
-    }
+    dated_conditions(case, page, "Conditions:");
     if let Some(quotas) = &case.related.quotas {
         line!(page, 0, "");
         all_quotas(page, quotas);

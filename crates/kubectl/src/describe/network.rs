@@ -3,7 +3,7 @@
 use super::Case;
 use super::events::events;
 use super::fields::{Fields, or, or_none, selector};
-use super::page::{Page, line, time};
+use super::page::{Page, dated_conditions, line};
 use super::service;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -111,17 +111,7 @@ pub(super) fn service_cidr(case: &Case<'_>, page: &mut Page) {
     page.name(object);
     page.metadata(object);
     page.field(0, "CIDRs", &object.joined("spec/cidrs", ", "));
-    let conditions = object.list("status/conditions");
-    if !conditions.is_empty() {
-        line!(page, 0, "Status:\nConditions:");
-        line!(page, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
-        line!(page, 1, "----\t------\t------------------\t------\t-------");
-    }
-    for condition in conditions {
-        let since = time(condition.at("lastTransitionTime"), case.zone);
-        let (kind, status) = (condition.text("type"), condition.text("status"));
-        line!(page, 1, "{kind}\t{status}\t{since}\t{}\t{}", condition.text("reason"), condition.text("message"));
-    }
+    dated_conditions(case, page, "Status:\nConditions:");
     events(case, page);
 }
 

@@ -1,5 +1,6 @@
 //! The page that a describer writes: lines at levels, and the blocks that most kinds share.
 
+use super::Case;
 use super::fields::{Fields, controller};
 use super::tabs;
 use jiff::tz::TimeZone;
@@ -129,6 +130,22 @@ impl Page {
         if let Some(controller) = controller(object) {
             self.field(0, "Controlled By", &controller);
         }
+    }
+}
+
+/// Conditions with the time of their last change, below `title`.
+pub(super) fn dated_conditions(case: &Case<'_>, page: &mut Page, title: &str) {
+    let conditions = case.object.list("status/conditions");
+    if conditions.is_empty() {
+        return;
+    }
+    line!(page, 0, "{title}");
+    line!(page, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+    line!(page, 1, "----\t------\t------------------\t------\t-------");
+    for condition in conditions {
+        let since = time(condition.at("lastTransitionTime"), case.zone);
+        let (kind, status) = (condition.text("type"), condition.text("status"));
+        line!(page, 1, "{kind}\t{status}\t{since}\t{}\t{}", condition.text("reason"), condition.text("message"));
     }
 }
 

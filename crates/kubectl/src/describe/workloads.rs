@@ -126,12 +126,7 @@ pub(super) fn replica_set(case: &Case<'_>, page: &mut Page) {
     page.field(0, "Selector", or_none(&selector(object.at("spec/selector"))));
     page.metadata(object);
     page.controlled_by(object);
-    let (current, desired) = (object.int("status/replicas"), object.int("spec/replicas"));
-    line!(page, 0, "Replicas:\t{current} current / {desired} desired");
-    page.field(0, "Pods Status", &pods_status(case));
-    template(page, object.at("spec/template"));
-    conditions(page, object);
-    events(case, page);
+    replicas(case, page);
 }
 
 pub(super) fn replication_controller(case: &Case<'_>, page: &mut Page) {
@@ -139,6 +134,12 @@ pub(super) fn replication_controller(case: &Case<'_>, page: &mut Page) {
     page.names(object);
     page.field(0, "Selector", &label_set(object, "spec/selector"));
     page.metadata(object);
+    replicas(case, page);
+}
+
+/// What a set of Pods that are all alike has and wants.
+fn replicas(case: &Case<'_>, page: &mut Page) {
+    let object = case.object;
     let (current, desired) = (object.int("status/replicas"), object.int("spec/replicas"));
     line!(page, 0, "Replicas:\t{current} current / {desired} desired");
     page.field(0, "Pods Status", &pods_status(case));

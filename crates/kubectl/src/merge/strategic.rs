@@ -4,15 +4,11 @@
 use std::mem::discriminant;
 
 use apimachinery::TypeId;
-use apimachinery::schema::{FieldType, Schemas};
+use apimachinery::patch::{DELETE_FROM_PRIMITIVE_LIST, DIRECTIVE, Member, Place, RETAIN_KEYS, SET_ELEMENT_ORDER};
+use apimachinery::schema::Schemas;
 use serde_json::{Map, Value, json};
 
 use crate::output::columns::cell_text;
-
-const DIRECTIVE: &str = "$patch";
-const RETAIN_KEYS: &str = "$retainKeys";
-const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
-const SET_ELEMENT_ORDER: &str = "$setElementOrder";
 
 type Object = Map<String, Value>;
 
@@ -27,22 +23,6 @@ struct Wanted {
     retain_keys: bool,
 }
 
-/// Where in the schema a value lies.
-#[derive(Clone, Copy)]
-enum At<'a> {
-    Struct(TypeId),
-    Map(&'a FieldType),
-    Free,
-}
-
-/// What the schema says of a field.
-struct Found<'a> {
-    at: At<'a>,
-    merge: bool,
-    retain_keys: bool,
-    merge_key: &'a str,
-}
-
 struct Differ<'a> {
     schemas: &'a Schemas,
 }
@@ -54,7 +34,7 @@ fn object(value: &Value) -> Result<&Object, String> {
 /// The patch from one object to another.
 pub(super) fn two_way(schemas: &Schemas, ty: TypeId, original: &Value, modified: &Value) -> Result<Value, String> {
     let wanted = Wanted { changes: true, deletions: true, order: true, retain_keys: false };
-    let patch = Differ { schemas }.maps(object(original)?, object(modified)?, At::Struct(ty), wanted)?;
+    let patch = Differ { schemas }.maps(object(original)?, object(modified)?, Place::Struct(ty), wanted)?;
     Ok(Value::Object(patch))
 }
 
@@ -69,32 +49,19 @@ pub(super) fn three_way(
     let differ = Differ { schemas };
     let (original, modified, current) = (object(original)?, object(modified)?, object(current)?);
     let wanted = Wanted { changes: true, deletions: false, order: true, retain_keys: false };
-    let delta = differ.maps(current, modified, At::Struct(ty), wanted)?;
+    let delta = differ.maps(current, modified, Place::Struct(ty), wanted)?;
     let wanted = Wanted { changes: false, deletions: true, order: true, retain_keys: false };
-    let deletions = differ.maps(original, modified, At::Struct(ty), wanted)?;
-    Ok(Value::Object(differ.join(deletions, delta, At::Struct(ty))?))
+    let deletions = differ.maps(original, modified, Place::Struct(ty), wanted)?;
+    Ok(Value::Object(differ.join(deletions, delta, Place::Struct(ty))?))
 }
 
 impl<'a> Differ<'a> {
     /// A field that this table does not know, of a newer server say, is replaced as a whole.
-    fn look_up(&self, at: At<'a>, key: &str) -> Found<'a> {
-        let unknown = Found { at: At::Free, merge: false, retain_keys: false, merge_key: "" };
-        match at {
-            At::Free => unknown,
-            At::Map(value) => Found { at: of_type(value), ..unknown },
-            At::Struct(id) => match self.schemas.get(id).field(key) {
-                Some(field) => Found {
-                    at: of_type(&field.ty),
-                    merge: field.patch_strategy.merge,
-                    retain_keys: field.patch_strategy.retain_keys,
-                    merge_key: field.patch_merge_key,
-                },
-                None => unknown,
-            },
-        }
+    fn look_up(&self, at: Place<'a>, key: &str) -> Member<'a> {
+        at.member(self.schemas, key).unwrap_or(Member::plain(Place::Free))
     }
 
-    fn maps(&self, original: &Object, modified: &Object, at: At<'a>, wanted: Wanted) -> Result<Object, String> {
+    fn maps(&self, original: &Object, modified: &Object, at: Place<'a>, wanted: Wanted) -> Result<Object, String> {
         let mut patch = Object::new();
         let mut retained: Vec<&String> = Vec::new();
         for (key, new) in modified {
@@ -117,7 +84,7 @@ impl<'a> Differ<'a> {
             match (old, new) {
                 (Value::Object(old), Value::Object(new)) => {
                     let inner = Wanted { retain_keys: found.retain_keys, ..wanted };
-                    let inner = self.maps(old, new, found.at, inner)?;
+                    let inner = self.maps(old, new, found.place, inner)?;
                     if !inner.is_empty() {
                         patch.insert(key.clone(), Value::Object(inner));
                     }
@@ -150,7 +117,7 @@ impl<'a> Differ<'a> {
         &self,
         key: &str,
         (original, modified): (&[Value], &[Value]),
-        found: &Found<'a>,
+        found: &Member<'a>,
         wanted: Wanted,
         patch: &mut Object,
     ) -> Result<(), String> {
@@ -205,7 +172,7 @@ impl<'a> Differ<'a> {
         &self,
         original: &[Value],
         modified: &[Value],
-        found: &Found<'a>,
+        found: &Member<'a>,
         wanted: Wanted,
     ) -> Result<(Vec<Value>, Vec<Value>), String> {
         let (old, new) = (by_key(original, found.merge_key)?, by_key(modified, found.merge_key)?);
@@ -215,7 +182,7 @@ impl<'a> Differ<'a> {
             match (old.get(at_old), new.get(at_new)) {
                 (None, None) => return Ok((changes, deletions)),
                 (Some((left, before)), Some((right, after))) if left == right => {
-                    let mut inner = self.maps(before, after, found.at, wanted)?;
+                    let mut inner = self.maps(before, after, found.place, wanted)?;
                     if !inner.is_empty() {
                         inner.insert(found.merge_key.to_owned(), after[found.merge_key].clone());
                         changes.push(Value::Object(inner));
@@ -241,7 +208,7 @@ impl<'a> Differ<'a> {
     }
 
     /// Lays the changes over the deletions. Both are patches.
-    fn join(&self, mut deletions: Object, mut delta: Object, at: At<'a>) -> Result<Object, String> {
+    fn join(&self, mut deletions: Object, mut delta: Object, at: Place<'a>) -> Result<Object, String> {
         if let Some(directive) = delta.get(DIRECTIVE) {
             return match directive.as_str() {
                 Some("replace") => {
@@ -259,7 +226,7 @@ impl<'a> Differ<'a> {
         for (key, value) in delta {
             let found = self.look_up(at, &key);
             let joined = match (deletions.remove(&key), value) {
-                (Some(Value::Object(old)), Value::Object(new)) => Value::Object(self.join(old, new, found.at)?),
+                (Some(Value::Object(old)), Value::Object(new)) => Value::Object(self.join(old, new, found.place)?),
                 (Some(Value::Array(old)), Value::Array(new)) if found.merge => {
                     Value::Array(self.join_lists(old, new, &found)?)
                 }
@@ -274,7 +241,7 @@ impl<'a> Differ<'a> {
     }
 
     /// Joins the lists that come with an order, and brings them into it; deletions stand last.
-    fn join_ordered(&self, deletions: &mut Object, delta: &mut Object, at: At<'a>) -> Result<(), String> {
+    fn join_ordered(&self, deletions: &mut Object, delta: &mut Object, at: Place<'a>) -> Result<(), String> {
         let directives: Vec<String> = delta.keys().filter(|key| key.starts_with(SET_ELEMENT_ORDER)).cloned().collect();
         for directive in directives {
             let Some(Value::Array(order)) = delta.remove(&directive) else { continue };
@@ -309,7 +276,7 @@ impl<'a> Differ<'a> {
         Ok(())
     }
 
-    fn join_lists(&self, mut old: Vec<Value>, new: Vec<Value>, found: &Found<'a>) -> Result<Vec<Value>, String> {
+    fn join_lists(&self, mut old: Vec<Value>, new: Vec<Value>, found: &Member<'a>) -> Result<Vec<Value>, String> {
         if !are_maps(&old, &new)? {
             old.extend(new);
             return Ok(old);
@@ -319,21 +286,12 @@ impl<'a> Differ<'a> {
                 Some(at) => {
                     let before = std::mem::take(&mut old[at]);
                     let (Value::Object(before), Value::Object(after)) = (before, item) else { continue };
-                    old[at] = Value::Object(self.join(before, after, found.at)?);
+                    old[at] = Value::Object(self.join(before, after, found.place)?);
                 }
                 None => old.push(item),
             }
         }
         Ok(old)
-    }
-}
-
-fn of_type(ty: &FieldType) -> At<'_> {
-    match ty {
-        FieldType::Struct(id) => At::Struct(*id),
-        FieldType::Map(value) => At::Map(value),
-        FieldType::Array(item) => of_type(item),
-        _ => At::Free,
     }
 }
 

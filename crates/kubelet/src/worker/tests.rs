@@ -1,4 +1,5 @@
 use cri::ContainerId;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::{Health, contradicts, known_health};
@@ -20,6 +21,11 @@ fn health_is_remembered_of_the_same_run_only() {
     assert_eq!(known_health(&json!({}), "web", &ContainerId("one".to_owned())), None);
 }
 
+/// A Pod with these conditions.
+fn pod(conditions: &serde_json::Value) -> Pod {
+    serde_json::from_value(json!({"status": {"conditions": conditions}})).expect("a Pod")
+}
+
 #[test]
 fn others_may_contradict_a_condition_and_add_their_own() {
     let written = json!([{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}]);
@@ -28,7 +34,7 @@ fn others_may_contradict_a_condition_and_add_their_own() {
         (json!([{"type": "Ready", "status": "True"}, {"type": "DisruptionTarget", "status": "True"}]), false),
         (json!(null), false),
     ] {
-        assert_eq!(contradicts(&shown, &written), contradiction, "{shown}");
+        assert_eq!(contradicts(&pod(&shown), &written), contradiction, "{shown}");
     }
-    assert!(!contradicts(&written, &json!(null)));
+    assert!(!contradicts(&pod(&written), &json!(null)));
 }

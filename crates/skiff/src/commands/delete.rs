@@ -8,7 +8,7 @@ use container_runtime::Node;
 
 use super::{existing, need_root, node_error};
 use crate::cli::DeleteArgs;
-use crate::cluster::{Cluster, home, images_directory};
+use crate::cluster::{Choosing, Cluster, home, images_directory};
 use crate::{kubeconfig, printer};
 
 pub(crate) fn run(profile: &str, args: &DeleteArgs) -> Result<ExitCode> {
@@ -20,6 +20,7 @@ pub(crate) fn run(profile: &str, args: &DeleteArgs) -> Result<ExitCode> {
     let directory = &cluster.directory;
     fs::remove_dir_all(directory).with_context(|| format!("failed to remove {}", directory.display()))?;
     kubeconfig::remove(profile)?;
+    Choosing::begin()?.forget()?;
     printer::line(format!("cluster {profile:?} is deleted"));
     if args.purge {
         purge()?;

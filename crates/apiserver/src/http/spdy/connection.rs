@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Headers;
 use super::frame::{Decoder, Encoder, Frame, HEAD_BYTES, Head};
+use crate::http::upgrade::CHUNK;
 
 /// Frames that wait to be sent: with 32 KiB each, 512 KiB a connection.
 const FRAMES_MAX: usize = 16;
@@ -83,6 +84,16 @@ impl StreamWriter {
     /// Says something.
     pub(crate) async fn write(&self, bytes: Bytes) -> io::Result<()> {
         self.send(Frame::Data { id: self.id, fin: false, bytes }).await
+    }
+
+    /// Says all that `reader` gives, to its end. A reader's error is its end too: a terminal whose other side is closed reads as
+    /// one.
+    pub(crate) async fn copy_from(&self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+            self.write(Bytes::copy_from_slice(&buffer[..count])).await?;
+        }
+        Ok(())
     }
 
     /// Says nothing more; the client may go on.
