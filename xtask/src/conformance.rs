@@ -11,7 +11,7 @@ use crate::bench::Cluster;
 use crate::process::{print, run};
 
 /// Tests that run at once: the suite mostly waits.
-const PROCESSES: &str = "4";
+const DEFAULT_PROCESSES: &str = "4";
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -23,11 +23,14 @@ struct Arguments<'a> {
     names: Option<&'a str>,
     /// Ends the suite after this time, as `30m`; it reports what there is.
     timeout: Option<&'a str>,
+    /// How many tests run at once, but for those that want the cluster for themselves.
+    processes: Option<&'a str>,
     skiff: Option<&'a str>,
 }
 
 fn parse<'a>(words: &[&'a str]) -> Result<Arguments<'a>> {
-    const HINT: &str = "hint: cargo xtask conformance KIT [--no-nodes | --names FILE] [--timeout 30m] [--skiff FILE]";
+    const HINT: &str =
+        "hint: cargo xtask conformance KIT [--no-nodes | --names FILE] [--timeout 30m] [--procs N] [--skiff FILE]";
     let mut arguments = Arguments::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -36,6 +39,7 @@ fn parse<'a>(words: &[&'a str]) -> Result<Arguments<'a>> {
             "--no-nodes" => arguments.no_nodes = true,
             "--names" => arguments.names = Some(value()?),
             "--timeout" => arguments.timeout = Some(value()?),
+            "--procs" => arguments.processes = Some(value()?),
             "--skiff" => arguments.skiff = Some(value()?),
             kit if arguments.kit.is_empty() && !kit.starts_with('-') => arguments.kit = kit,
             other => bail!("unknown word {other:?}\n{HINT}"),
@@ -82,7 +86,7 @@ fn suite(cluster: &Cluster, kit: &Path, arguments: &Arguments<'_>, folders: [&Pa
     }
     let mut command = script(kit, "run.sh");
     command.arg("--kubeconfig").arg(cluster.kubeconfig()).arg("--bin").arg(programs).arg("--report").arg(report);
-    command.args(["--procs", PROCESSES]);
+    command.args(["--procs", arguments.processes.unwrap_or(DEFAULT_PROCESSES)]);
     if arguments.no_nodes {
         command.arg("--names").arg(kit.join("no-nodes.txt"));
     }
