@@ -9,6 +9,7 @@ mod garbagecollector;
 mod namespace;
 mod nodelifecycle;
 mod owner;
+mod pod_control;
 mod podgc;
 mod pods;
 mod replicaset;

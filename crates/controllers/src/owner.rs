@@ -46,6 +46,15 @@ pub(crate) fn enqueue_controller(queue: &WorkQueue, kind: &'static str) -> impl 
     }
 }
 
+/// The reference to `object`, which is of `resource`, that its dependents carry.
+pub(crate) fn reference(resource: &Resource, object: &Object) -> Value {
+    let meta = object.meta();
+    json!({
+        "apiVersion": resource.api_version(), "kind": resource.kind, "name": meta.name, "uid": meta.uid,
+        "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
 /// Takes and releases objects of `resource` for `object`, which is of `owner`.
 pub(crate) struct Claim<'a> {
     pub(crate) client: &'a Client,
@@ -93,10 +102,8 @@ impl Claim<'_> {
         if fresh.meta().uid != owner.uid || fresh.meta().deletion_timestamp.is_some() {
             return Ok(None);
         }
-        let patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [{
-            "apiVersion": self.owner.api_version(), "kind": self.owner.kind, "name": owner.name, "uid": owner.uid,
-            "controller": true, "blockOwnerDeletion": true,
-        }]}});
+        let reference = reference(self.owner, self.object);
+        let patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [reference]}});
         self.patch(candidate, patch).await
     }
 
