@@ -11,6 +11,8 @@ mod kinds;
 pub mod metadata;
 pub mod pods;
 mod print;
+pub mod quota;
+pub mod resource_list;
 mod rules;
 pub mod services;
 mod value;

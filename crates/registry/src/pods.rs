@@ -6,7 +6,7 @@
 mod containers;
 mod placement;
 mod prepare;
-mod resources;
+pub(crate) mod resources;
 mod row;
 mod spec;
 mod update;

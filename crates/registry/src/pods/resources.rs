@@ -8,12 +8,13 @@ use crate::value::{as_quantity, entries, list, text};
 /// Resources that containers have without a prefix.
 const STANDARD: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-fn is_hugepages(name: &str) -> bool {
+/// Whether a resource is memory in huge pages.
+pub(crate) fn is_hugepages(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
 /// Whether a resource belongs to Kubernetes itself.
-fn is_native(name: &str) -> bool {
+pub(crate) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
@@ -22,7 +23,8 @@ fn may_be_overcommitted(name: &str) -> bool {
     is_native(name) && !is_hugepages(name)
 }
 
-fn is_extended(name: &str) -> bool {
+/// Whether a resource is what a device plugin or administrator offers.
+pub(crate) fn is_extended(name: &str) -> bool {
     !is_native(name)
         && !name.starts_with("requests.")
         && apimachinery::names::qualified_name(&format!("requests.{name}")).is_empty()
