@@ -83,6 +83,17 @@ pub trait Reader: Send + Sync {
     fn list(&self, resource: &'static Resource, namespace: &str) -> Vec<Arc<Object>>;
 }
 
+/// What a write takes from another object, as from a quota.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// The other object's resource.
+    pub resource: &'static Resource,
+    /// The other object as it is.
+    pub current: Arc<Object>,
+    /// As the write leaves it.
+    pub charged: Value,
+}
+
 /// A plugin that may change or refuse writes. Pure but for what it reads.
 pub trait Admission: Send + Sync + std::fmt::Debug {
     /// Upstream's name of the plugin.
@@ -96,5 +107,11 @@ pub trait Admission: Send + Sync + std::fmt::Debug {
     /// Refuses the final object. Runs after all plugins' [`Admission::admit`].
     fn validate(&self, _request: &AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
         Ok(())
+    }
+    /// What the final object takes from other objects, or why there is not enough. Runs after all plugins'
+    /// [`Admission::validate`]. The server commits the charges before the object, and asks again if somebody else was
+    /// faster.
+    fn charge(&self, _request: &AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<Vec<Charge>, ApiError> {
+        Ok(Vec::new())
     }
 }

@@ -14,9 +14,10 @@ pub mod resource;
 pub mod schema;
 mod status;
 pub mod strategy;
+mod structural;
 pub mod yaml;
 
-pub use admission::{Admission, AdmissionRequest, Operation, Reader, UserInfo};
+pub use admission::{Admission, AdmissionRequest, Charge, Operation, Reader, UserInfo};
 pub use field::{FieldError, FieldPath};
 pub use intstr::IntOrString;
 pub use object::{DecodeError, Meta, Object, OwnerReference};
@@ -25,3 +26,4 @@ pub use resource::{Resource, Scope};
 pub use schema::{Schemas, TypeId};
 pub use status::{ApiError, Cause, Reason};
 pub use strategy::{Strategy, Subresource, WriteContext};
+pub use structural::StructuralSchema;
