@@ -3,7 +3,9 @@
 
 pub mod admission;
 pub mod field;
+pub mod gotext;
 pub mod intstr;
+pub mod jsonpath;
 pub mod labels;
 pub mod names;
 mod object;

@@ -11,7 +11,7 @@ mod lex;
 mod node;
 mod parse;
 
-use crate::gotext::{self, Any};
+use apimachinery::gotext::{self, Any};
 use serde_json::Value;
 
 /// A template that was parsed.

@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::error::KubectlError;
 use crate::flags::values;
 use crate::gotemplate::GoTemplate;
-use crate::jsonpath::JsonPath;
 use crate::printer::Printer;
 use crate::resource::Info;
+use apimachinery::jsonpath::JsonPath;
 use columns::{ColumnWriter, CustomColumns};
 
 /// The flags of commands that print objects.
@@ -202,7 +202,7 @@ impl ObjectPrinter {
                 Ok(())
             }
             Format::Json => {
-                printer.out(crate::gotext::json_indented(&self.without_managed_fields(object), "    ") + "\n")
+                printer.out(apimachinery::gotext::json_indented(&self.without_managed_fields(object), "    ") + "\n")
             }
             Format::Kyaml => printer.out(kyaml::to_kyaml(&self.without_managed_fields(object))),
             Format::Yaml => {

@@ -134,7 +134,7 @@ pub(crate) fn configuration(object: &Value) -> String {
             None => *annotations = json!({}),
         }
     }
-    crate::gotext::json(&object) + "\n"
+    apimachinery::gotext::json(&object) + "\n"
 }
 
 /// Puts the configuration into the annotation.

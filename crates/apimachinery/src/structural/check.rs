@@ -202,7 +202,8 @@ fn combined<'a>(schema: &'a Value, path: &FieldPath) -> BTreeMap<&'static str, N
 fn nested_values(schema: &Value, skips_type: bool, path: &FieldPath, faults: &mut Vec<FieldError>) {
     values(schema, path, faults);
     let mut forbid = |key: &str, why: &str| {
-        if schema.get(key).is_some_and(|v| !v.is_null() && *v != Value::from("") && *v != Value::from(false)) {
+        let said = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && value.as_str() != Some("");
+        if schema.get(key).is_some_and(said) {
             faults.push(FieldError::forbidden(&path.child(key), why));
         }
     };

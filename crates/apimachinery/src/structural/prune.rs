@@ -44,7 +44,7 @@ impl Pruner {
                     match (known, schema.and_then(|s| s.additional.as_ref())) {
                         (Some(property), _) => self.prune(field, Some(property), false),
                         (None, Some(_)) => {
-                            self.prune(field, schema.and_then(StructuralSchema::additional_schema), false)
+                            self.prune(field, schema.and_then(StructuralSchema::additional_schema), false);
                         }
                         (None, None) if keeps_unknown => {}
                         (None, None) => {

@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::discovery::ResourceType;
 use crate::error::KubectlError;
 use crate::flags::values;
-use crate::gotext;
 use crate::output::columns::ColumnWriter;
+use apimachinery::gotext;
 
 /// Print the resources that the server offers.
 #[derive(Debug, Args)]

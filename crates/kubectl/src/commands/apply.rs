@@ -208,7 +208,7 @@ impl ApplyCommand {
                 let object = self.replace(context, requests, info, &modified, &current).await?;
                 return Ok((modified, object));
             }
-            let shown = crate::gotext::json(&patch);
+            let shown = apimachinery::gotext::json(&patch);
             let verb = format!("applying patch:\n{shown}\nto:\n{}\nfor:", described(info));
             return Err(error.about_source("patching", &info.source).about_source(&verb, &info.source));
         }

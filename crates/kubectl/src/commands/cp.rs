@@ -17,10 +17,10 @@ use super::exec::{Streams, path, refuse_ended};
 use crate::context::Context;
 use crate::error::KubectlError;
 use crate::flags::values;
-use crate::gotext::quote;
 use crate::pods;
 use crate::remote::{Output, Session};
 use crate::resource::{Requests, Selection};
+use apimachinery::gotext::quote;
 
 /// How long the container may take to say whether a path is a directory.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);

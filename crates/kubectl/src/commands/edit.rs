@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::KubectlError;
+use crate::merge;
 use crate::output::OutputFlags;
 use crate::resource::{Check, FileFlags, Info, Selection};
 use crate::write::{self, DryRun, ValidateFlag};
-use crate::{gotext, merge};
+use apimachinery::gotext;
 use editor::EditedFile;
 
 /// The lines above what is edited.

@@ -76,7 +76,7 @@ impl PatchCommand {
                 let reason = error.trim_start_matches("error converting YAML to JSON: ");
                 KubectlError::new(format!("unable to parse {:?}: {reason}", text(&self.patch)))
             })?;
-            Patch { text: crate::gotext::json(&value.value), value: value.value }
+            Patch { text: apimachinery::gotext::json(&value.value), value: value.value }
         };
         let selection = Selection {
             subresource: subresource.clone(),

@@ -16,11 +16,11 @@ use crate::discovery::ResourceType;
 use crate::error::KubectlError;
 use crate::flags::values;
 use crate::flags::values::GoDuration;
-use crate::gotext::quote;
 use crate::pairs;
 use crate::resource::{Requests, delete_options};
 use crate::terminal::DETACH_KEYS;
 use crate::write::DryRun;
+use apimachinery::gotext::quote;
 
 /// Run an image in a Pod.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::KubectlError;
-use crate::gotext;
+use apimachinery::gotext;
 
 /// How far apart the minor versions of client and server may be.
 const SKEW_MAX: i64 = 1;

@@ -5,7 +5,7 @@ use super::events::events;
 use super::fields::{Fields, or, or_none, selector};
 use super::page::{Page, line, time};
 use super::resources::canonical;
-use crate::gotext::quote;
+use apimachinery::gotext::quote;
 use serde_json::Value;
 
 pub(super) fn horizontal_pod_autoscaler(case: &Case<'_>, page: &mut Page) {

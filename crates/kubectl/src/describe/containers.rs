@@ -5,7 +5,7 @@ use super::page::{Page, line, time};
 use super::pod;
 use super::resources;
 use super::volumes;
-use crate::gotext::quote;
+use apimachinery::gotext::quote;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 

@@ -48,7 +48,7 @@ pub(super) trait Fields {
     fn shown(&self, path: &str) -> String {
         match self.at(path) {
             Value::Null => String::new(),
-            value => crate::jsonpath::print_value(value),
+            value => apimachinery::jsonpath::print_value(value),
         }
     }
 }

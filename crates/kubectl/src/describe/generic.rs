@@ -3,7 +3,7 @@
 use super::Case;
 use super::events::events;
 use super::page::{Page, line};
-use crate::gotext::{self, Any};
+use apimachinery::gotext::{self, Any};
 use serde_json::Value;
 
 /// What is shown at the top, or not at all.

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::page::{Page, line};
-use crate::gotext::{self, Any};
+use apimachinery::gotext::{self, Any};
 use serde_json::Value;
 
 /// One type of volume: its field, what it is, and the lines below with the fields that they show.

@@ -1,7 +1,7 @@
 //! `eq`, `ne`, `lt`, `le`, `gt` and `ge`. Only basic values of one kind compare, and anything compares with nil.
 
 use super::execute::Operand;
-use crate::gotext::{Any, sprintf};
+use apimachinery::gotext::{Any, sprintf};
 use std::cmp::Ordering;
 
 const BAD_TYPE: &str = "invalid type for comparison";

@@ -4,7 +4,7 @@ use super::TemplateError;
 use super::functions::{self, Parameter};
 use super::node::{Branch, Command, Node, Number, Pipe, Term, TermKind};
 use super::parse::Trees;
-use crate::gotext::{Any, quote, value};
+use apimachinery::gotext::{Any, quote, value};
 
 /// Deeper recursion of templates is refused, before the stack of a thread (2 MiB) is full. Go, whose stacks grow, allows
 /// 100,000.

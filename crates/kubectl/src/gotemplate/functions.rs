@@ -2,7 +2,7 @@
 
 use super::compare;
 use super::execute::Operand;
-use crate::gotext::{self, Any, is_printable};
+use apimachinery::gotext::{self, Any, is_printable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

@@ -1,6 +1,6 @@
 //! Tokens of a template. The rules are those of Go's `text/template/parse`.
 
-use crate::gotext::{is_printable, quote};
+use apimachinery::gotext::{is_printable, quote};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -1,6 +1,6 @@
 //! The tree of a template, and its text as error messages show it.
 
-use crate::gotext::quote;
+use apimachinery::gotext::quote;
 use std::fmt::{self, Display};
 
 /// What stands in a list.

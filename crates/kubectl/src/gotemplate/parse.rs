@@ -4,7 +4,7 @@ use super::TemplateError;
 use super::functions;
 use super::lex::{Kind, Lexer, Token};
 use super::node::{Branch, Command, Node, Number, Pipe, Term, TermKind};
-use crate::gotext::{quote, unquote, unquote_char};
+use apimachinery::gotext::{quote, unquote, unquote_char};
 use std::collections::BTreeMap;
 
 /// Deeper nesting is refused, so that evaluation cannot exhaust the stack. Go allows 10,000.

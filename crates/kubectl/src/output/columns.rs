@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::KubectlError;
-use crate::jsonpath::{JsonPath, relaxed};
+use apimachinery::jsonpath::{JsonPath, relaxed};
 
 /// The least width of a column, its padding included.
 const WIDTH_MIN: usize = 6;
@@ -60,7 +60,7 @@ pub(crate) fn escape_terminal(text: &str) -> String {
 
 /// A value as Go's `fmt.Sprint` shows it.
 pub(crate) fn cell_text(value: &Value) -> String {
-    crate::gotext::value(&crate::gotext::Any::from_json(value))
+    apimachinery::gotext::value(&apimachinery::gotext::Any::from_json(value))
 }
 
 /// `-o custom-columns`: headers, each with a JSONPath.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::flags::values;
-use crate::gotext;
+use apimachinery::gotext;
 
 /// A document with its separator and a line break at its end.
 pub(crate) fn to_kyaml(value: &Value) -> String {

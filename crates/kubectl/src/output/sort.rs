@@ -6,7 +6,7 @@ use apimachinery::Quantity;
 use serde_json::Value;
 
 use crate::error::KubectlError;
-use crate::jsonpath::{JsonPath, relaxed};
+use apimachinery::jsonpath::{JsonPath, relaxed};
 
 /// Sorts `items` by the field that `path` names in what `object` gives of an item.
 pub(crate) fn sort_by<T>(items: &mut [T], path: &str, object: impl Fn(&T) -> &Value) -> Result<(), KubectlError> {

@@ -13,7 +13,7 @@ use super::{Check, Info, Selected, Selection};
 use crate::context::Context;
 use crate::discovery::{Mapper, ResourceType};
 use crate::error::KubectlError;
-use crate::gotext;
+use apimachinery::gotext;
 
 /// What a directory's manifests are called.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::error::KubectlError;
-use crate::gotext::{self, Any, quote};
-use crate::jsonpath::{JsonPath, relaxed};
+use apimachinery::gotext::{self, Any, quote};
+use apimachinery::jsonpath::{JsonPath, relaxed};
 
 /// One `--for`.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ fn parse_path(text: &str) -> Result<Watched, KubectlError> {
             ));
         }
     };
-    let fault = |error: crate::jsonpath::JsonPathError| KubectlError::new(error.to_string());
+    let fault = |error: apimachinery::jsonpath::JsonPathError| KubectlError::new(error.to_string());
     let path = relaxed(path).map_err(fault)?;
     if value.as_deref() == Some("") {
         return Err(KubectlError::new(

@@ -21,7 +21,7 @@ struct Verbs {
 const WIDTH_MAX: usize = 1_000_000;
 
 /// `fmt.Sprint`: operands one after the other, with a space where neither is a string.
-pub(crate) fn sprint(operands: &[Any]) -> String {
+pub fn sprint(operands: &[Any]) -> String {
     let mut out = String::new();
     for (at, operand) in operands.iter().enumerate() {
         let is_text = |any: &Any| matches!(any, Any::Text(_));
@@ -34,21 +34,21 @@ pub(crate) fn sprint(operands: &[Any]) -> String {
 }
 
 /// `fmt.Sprintln`: operands with spaces between, and a line end.
-pub(crate) fn sprintln(operands: &[Any]) -> String {
+pub fn sprintln(operands: &[Any]) -> String {
     let mut out = operands.iter().map(value).collect::<Vec<_>>().join(" ");
     out.push('\n');
     out
 }
 
 /// `%v`
-pub(crate) fn value(any: &Any) -> String {
+pub fn value(any: &Any) -> String {
     let mut out = String::new();
     Verbs::default().print(any, 'v', &mut out);
     out
 }
 
 /// `fmt.Sprintf`
-pub(crate) fn sprintf(format: &str, operands: &[Any]) -> String {
+pub fn sprintf(format: &str, operands: &[Any]) -> String {
     Format { text: format, at: 0, operand: 0, operands, reordered: false, good_index: true }.run()
 }
 

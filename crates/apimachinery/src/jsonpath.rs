@@ -21,7 +21,7 @@ pub struct JsonPath {
 /// Why a template does not parse, or does not fit an object; upstream's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct JsonPathError(pub(crate) String);
+pub struct JsonPathError(pub String);
 
 impl JsonPath {
     /// Parses a template: text with actions in braces.

@@ -31,7 +31,7 @@ struct Outcome {
 /// Every template of the corpus gives what upstream's own code gave.
 #[test]
 fn templates_give_what_upstream_gives() {
-    let corpus = apimachinery::yaml::parse(include_str!("../../golden/jsonpath.yaml")).unwrap().value;
+    let corpus = crate::yaml::parse(include_str!("../../golden/jsonpath.yaml")).unwrap().value;
     let corpus: Corpus = serde_json::from_value(corpus).unwrap();
     let expected: Vec<Outcome> = serde_json::from_str(include_str!("../../golden/jsonpath.json")).unwrap();
     assert_eq!(corpus.cases.len(), expected.len(), "regenerate the golden data");

@@ -4,14 +4,14 @@ use super::float_with;
 use serde_json::{Number, Value};
 
 /// Compact JSON (`json.Marshal`).
-pub(crate) fn json(value: &Value) -> String {
+pub fn json(value: &Value) -> String {
     let mut out = String::new();
     write(value, None, 0, &mut out);
     out
 }
 
 /// JSON over several lines, each level set in by `indent` (`json.MarshalIndent`).
-pub(crate) fn json_indented(value: &Value, indent: &str) -> String {
+pub fn json_indented(value: &Value, indent: &str) -> String {
     let mut out = String::new();
     write(value, Some(indent), 0, &mut out);
     out

@@ -2,7 +2,7 @@
 
 /// Whether `character` shows as itself in quoted text (`strconv.IsPrint`): letters, marks, numbers, punctuation, symbols and
 /// the ASCII space.
-pub(crate) fn is_printable(character: char) -> bool {
+pub fn is_printable(character: char) -> bool {
     if character == ' ' || matches!(character, '\'' | '"' | '\\') {
         return true;
     }
@@ -10,7 +10,7 @@ pub(crate) fn is_printable(character: char) -> bool {
 }
 
 /// `text` in double quotes with Go's escapes.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     quote_with(text, '"', false)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn quote_with(text: &str, mark: char, ascii: bool) -> String {
 
 /// One character or escape at the start of `text`, which stands between two `mark`s: its bytes, and what follows. None where
 /// Go answers `invalid syntax`.
-pub(crate) fn unquote_char(text: &str, mark: char) -> Option<(Vec<u8>, &str)> {
+pub fn unquote_char(text: &str, mark: char) -> Option<(Vec<u8>, &str)> {
     let mut characters = text.chars();
     let first = characters.next()?;
     if first == mark && matches!(mark, '\'' | '"') {
@@ -88,7 +88,7 @@ pub(crate) fn unquote_char(text: &str, mark: char) -> Option<(Vec<u8>, &str)> {
 }
 
 /// What a Go string literal in double or back quotes says. None where Go answers `invalid syntax`.
-pub(crate) fn unquote(literal: &str) -> Option<String> {
+pub fn unquote(literal: &str) -> Option<String> {
     let mark = literal.chars().next()?;
     let inner = literal.strip_prefix(mark)?.strip_suffix(mark)?;
     match mark {

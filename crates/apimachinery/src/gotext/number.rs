@@ -1,7 +1,7 @@
 //! Floating point numbers as `strconv.FormatFloat` prints them.
 
 /// A number in format `verb`, one of `e E f F g G`. Without a `precision` the shortest text that reads back as the same.
-pub(crate) fn float_with(number: f64, verb: char, precision: Option<usize>) -> String {
+pub fn float_with(number: f64, verb: char, precision: Option<usize>) -> String {
     if number.is_nan() {
         return "NaN".into();
     }

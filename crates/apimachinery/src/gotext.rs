@@ -6,10 +6,10 @@ mod number;
 mod print;
 mod quote;
 
-pub(crate) use json::{json, json_indented};
-pub(crate) use number::float_with;
-pub(crate) use print::{sprint, sprintf, sprintln, value};
-pub(crate) use quote::{is_printable, quote, unquote, unquote_char};
+pub use json::{json, json_indented};
+pub use number::float_with;
+pub use print::{sprint, sprintf, sprintln, value};
+pub use quote::{is_printable, quote, unquote, unquote_char};
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 /// A value as Go's `any` holds it. Cheap to clone.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Any {
+pub enum Any {
     /// Go's untyped nil; JSON's null.
     Nil,
     /// `bool`
@@ -40,7 +40,7 @@ pub(crate) enum Any {
 
 impl Any {
     /// A decoded JSON value: whole numbers are `int64`, others `float64`, as apimachinery decodes unstructured objects.
-    pub(crate) fn from_json(value: &Value) -> Any {
+    pub fn from_json(value: &Value) -> Any {
         match value {
             Value::Null => Any::Nil,
             Value::Bool(b) => Any::Bool(*b),
@@ -57,7 +57,7 @@ impl Any {
     }
 
     /// The name of its type, as `%T` prints it.
-    pub(crate) fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &'static str {
         match self {
             Any::Nil => "<nil>",
             Any::Bool(_) => "bool",
