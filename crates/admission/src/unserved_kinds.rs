@@ -8,7 +8,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("", "limitranges"),
     ("", "persistentvolumeclaims"),
     ("", "persistentvolumes"),
-    ("", "replicationcontrollers"),
     ("", "resourcequotas"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),

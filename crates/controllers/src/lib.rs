@@ -28,6 +28,7 @@ pub type Starter = (&'static str, fn(&ControllerContext));
 pub const CONTROLLERS: &[Starter] = &[
     ("deployment-controller", deployment::start),
     ("replicaset-controller", replicaset::start),
+    ("replicationcontroller-controller", replicaset::start_replication),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
     ("namespace-controller", namespace::start),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use apimachinery::labels::Selector;
 use apimachinery::{ApiError, Object, Reason, Resource};
-use client::{Change, Client, PatchKind, WorkQueue};
+use client::{Change, Client, Informer, PatchKind, Store, WorkQueue};
 use serde_json::{Value, json};
 
 /// The index of objects by their controller's uid; orphans are under their namespace.
@@ -20,7 +20,7 @@ pub(crate) fn controller_uids(object: &Object) -> Vec<String> {
 }
 
 /// The index value of a namespace's orphans.
-pub(crate) fn orphans_of(namespace: &str) -> String {
+fn orphans_of(namespace: &str) -> String {
     format!("orphan:{namespace}")
 }
 
@@ -44,6 +44,38 @@ pub(crate) fn enqueue_controller(queue: &WorkQueue, kind: &'static str) -> impl 
         }
         add(change.object());
     }
+}
+
+/// A handler that adds those of `owners` whose selector matches the changed object, if nobody controls it: one of them
+/// takes it then.
+pub(crate) fn enqueue_adopters(
+    queue: &WorkQueue,
+    owners: &Informer,
+    selector: fn(&Object) -> Option<Selector>,
+) -> impl Fn(&Change) + Send + Sync + 'static {
+    let (queue, owners) = (queue.clone(), owners.clone());
+    move |change| {
+        let meta = change.object().meta();
+        if meta.controller().is_none() && !meta.labels.is_empty() {
+            for owner in owners.store().in_namespace(&meta.namespace) {
+                if selector(&owner).is_some_and(|selector| selector.matches(&meta.labels)) {
+                    queue.add(owner.meta().key());
+                }
+            }
+        }
+    }
+}
+
+/// The selector of a kind whose `spec.selector` is a `LabelSelector`.
+pub(crate) fn label_selector(object: &Object) -> Option<Selector> {
+    Selector::from_label_selector(&object.value()["spec"]["selector"]).ok()
+}
+
+/// What `owner` may own: the objects that it controls, and the orphans of its namespace. Needs [`BY_CONTROLLER`].
+pub(crate) fn candidates(store: &Store, owner: &Object) -> Vec<Arc<Object>> {
+    let mut found = store.by_index(BY_CONTROLLER, &owner.meta().uid);
+    found.extend(store.by_index(BY_CONTROLLER, &orphans_of(&owner.meta().namespace)));
+    found
 }
 
 /// The reference to `object`, which is of `resource`, that its dependents carry.
@@ -72,12 +104,21 @@ impl Claim<'_> {
     ) -> Result<(Vec<Arc<Object>>, u64), ApiError> {
         let selector =
             Selector::from_label_selector(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        self.run_where(|candidate| selector.matches(&candidate.meta().labels), candidates).await
+    }
+
+    /// As [`Claim::run`], of the candidates for which `fits` holds.
+    pub(crate) async fn run_where(
+        &self,
+        fits: impl Fn(&Object) -> bool,
+        candidates: Vec<Arc<Object>>,
+    ) -> Result<(Vec<Arc<Object>>, u64), ApiError> {
         let owner = self.object.meta();
         let mut claimed = Vec::new();
         let mut revision = 0;
         for candidate in candidates {
             let meta = candidate.meta();
-            let matches = selector.matches(&meta.labels);
+            let matches = fits(&candidate);
             match meta.controller() {
                 Some(controller) if controller.uid != owner.uid => {}
                 Some(_) if matches => claimed.push(candidate),

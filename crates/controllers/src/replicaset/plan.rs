@@ -7,9 +7,10 @@ use apimachinery::ApiError;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
-use super::rank::{order, ready_since};
+use super::rank::order;
+use crate::pods;
 
 /// The most Pods that one step makes or deletes.
 const BURST: usize = 500;
@@ -40,21 +41,10 @@ pub(super) struct Plan {
     pub(super) requeue_after: Option<Duration>,
 }
 
-/// Whether a Pod counts: it neither has ended nor is ending.
-fn is_active(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
-}
-
-fn is_terminating(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_some()
-}
-
 /// Decides.
 pub(super) fn plan(observed: &Observed<'_>) -> Plan {
     let set = observed.set;
-    let active: Vec<Arc<Pod>> = observed.pods.iter().filter(|pod| is_active(pod)).cloned().collect();
+    let active: Vec<Arc<Pod>> = observed.pods.iter().filter(|pod| pods::is_active(pod)).cloned().collect();
     let desired = set.spec.replicas.unwrap_or(1);
     let desired = usize::try_from(desired).unwrap_or(0);
     let pods = if set.metadata.deletion_timestamp.is_some() {
@@ -73,27 +63,25 @@ pub(super) fn plan(observed: &Observed<'_>) -> Plan {
 
 fn count(observed: &Observed<'_>, active: &[Arc<Pod>]) -> (ReplicaSetStatus, Option<Duration>) {
     let spec = &observed.set.spec;
-    let min_ready = i64::from(spec.min_ready_seconds.unwrap_or(0));
+    let min_ready = spec.min_ready_seconds.unwrap_or(0);
     let template_labels =
         spec.template.as_ref().and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone()).unwrap_or_default();
     let (mut labelled, mut ready, mut available) = (0, 0, 0);
-    let mut next: Option<SignedDuration> = None;
+    let mut next: Option<Duration> = None;
     for pod in active {
         let labels = pod.metadata.labels.as_ref();
         if template_labels.iter().all(|(k, v)| labels.and_then(|l| l.get(k)) == Some(v)) {
             labelled += 1;
         }
-        let Some(since) = ready_since(pod) else { continue };
+        let Some(left) = pods::available_in(pod, min_ready, observed.now) else { continue };
         ready += 1;
-        let age = observed.now.duration_since(since);
-        if min_ready == 0 || age.as_secs() >= min_ready {
+        if left.is_zero() {
             available += 1;
         } else {
-            let left = SignedDuration::from_secs(min_ready) - age;
             next = Some(next.map_or(left, |n| n.min(left)));
         }
     }
-    let terminating = observed.pods.iter().filter(|pod| is_terminating(pod)).count();
+    let terminating = observed.pods.iter().filter(|pod| pods::is_terminating(pod)).count();
     let nonzero = |n: i32| (n != 0).then_some(n);
     let status = ReplicaSetStatus {
         replicas: i32::try_from(active.len()).unwrap_or(i32::MAX),
@@ -104,12 +92,12 @@ fn count(observed: &Observed<'_>, active: &[Arc<Pod>]) -> (ReplicaSetStatus, Opt
         observed_generation: observed.set.metadata.generation,
         conditions: observed.set.status.as_ref().and_then(|s| s.conditions.clone()),
     };
-    (status, next.map(|left| Duration::try_from(left).unwrap_or_default()))
+    (status, next)
 }
 
 impl Plan {
     /// The set's status, with what became of the change of Pods.
-    pub(super) fn status(&self, _set: &ReplicaSet, failure: Option<&ApiError>, now: Timestamp) -> ReplicaSetStatus {
+    pub(super) fn status(&self, failure: Option<&ApiError>, now: Timestamp) -> ReplicaSetStatus {
         let mut status = self.counted.clone();
         let reason = match self.pods {
             PodChange::Create(_) => "FailedCreate",

@@ -7,15 +7,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::pods;
+use crate::pods::ready_since;
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-
-/// Since when a Pod is ready; `None` if it is not.
-pub(super) fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    let ready = pods::readiness(pod)?;
-    Some(ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |t| t.0))
-}
 
 fn node(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|s| s.node_name.as_deref()).unwrap_or_default()

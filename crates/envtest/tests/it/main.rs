@@ -5,6 +5,7 @@ mod faults;
 mod garbage;
 mod namespace;
 mod node_loss;
+mod replication;
 mod rollout;
 mod services;
 mod tutorial;
