@@ -1,6 +1,7 @@
 //! The generic engine: get, list, watch, create, update, patch and delete for every kind, over the datastore and the
 //! watch cache. It knows no kinds: what is special about one is its [`Strategy`].
 
+mod charge;
 mod convert;
 mod delete;
 mod list;

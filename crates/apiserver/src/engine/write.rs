@@ -57,19 +57,18 @@ impl Engine {
         self.validate(context, Operation::Create, target, &mut value, None)?;
         let generated = !meta_text(&value, "generateName").is_empty();
         let stored = Object::to_stored(&value).map_err(ApiError::internal)?;
+        let charged = self.charge(context, Operation::Create, target, &mut value, None).await?;
         if context.dry_run {
             return convert::from_storage(resource, super::written(&stored, 0)?);
         }
         let op = Op::Put { key: key(resource, target.namespace, &name), value: stored.clone(), expect: Expect::Absent };
-        let committed = self.datastore.commit(op).await.map_err(|error| match error {
-            CommitError::Conflict { .. } if generated => {
-                let mut error = ApiError::already_exists(resource.group, resource.plural, &name);
-                error.retry_after_seconds = 1;
-                error
+        let committed = match self.datastore.commit(op).await {
+            Ok(committed) => committed,
+            Err(error) => {
+                self.give_back(charged).await;
+                return Err(create_error(error, resource, &name, generated));
             }
-            CommitError::Conflict { .. } => ApiError::already_exists(resource.group, resource.plural, &name),
-            other => commit_error(other),
-        })?;
+        };
         let object = self.published(resource, &stored, committed.revision).await?;
         drop(reserved);
         convert::from_storage(resource, object)
@@ -149,12 +148,16 @@ impl Engine {
             if Object::to_stored(&old).map_err(ApiError::internal)? == stored {
                 return Ok(current);
             }
+            let charged = self.charge(context, Operation::Update, target, &mut new, Some(&old)).await?;
             if context.dry_run {
                 return super::written(&stored, current.meta().resource_version);
             }
-            let replaced = self.replace(target, &current, &stored).await?;
+            let replaced = self.replace(target, &current, &stored).await;
             drop(reserved);
-            match replaced {
+            if !matches!(replaced, Ok(Some(_))) {
+                self.give_back(charged).await;
+            }
+            match replaced? {
                 Some(object) => return Ok(object),
                 None => context.warnings.truncate(warned),
             }
@@ -260,7 +263,7 @@ impl Engine {
         self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))
     }
 
-    fn admission_request<'a>(
+    pub(super) fn admission_request<'a>(
         &self,
         context: &'a mut RequestContext,
         operation: Operation,
@@ -326,8 +329,18 @@ impl Engine {
     }
 }
 
+/// What a client sees of a creation that could not be committed.
+fn create_error(error: CommitError, resource: &Resource, name: &str, generated: bool) -> ApiError {
+    let CommitError::Conflict { .. } = error else { return commit_error(error) };
+    let mut exists = ApiError::already_exists(resource.group, resource.plural, name);
+    if generated {
+        exists.retry_after_seconds = 1;
+    }
+    exists
+}
+
 /// The name of the object that is asked for; the body's where the request has none, as in a creation.
-fn admitted_name(target: Target<'_>, object: &Value) -> String {
+pub(super) fn admitted_name(target: Target<'_>, object: &Value) -> String {
     if target.name.is_empty() { meta_text(object, "name").to_owned() } else { target.name.to_owned() }
 }
 
