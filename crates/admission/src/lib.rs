@@ -1,13 +1,16 @@
 //! Built-in admission plugins, with upstream's names and in upstream's order
 //! (`pkg/kubeapiserver/options/plugins.go`), one file each, listed in one table.
 //!
-//! Absent on purpose, until what they serve exists: LimitRanger, PodSecurity, ResourceQuota, RuntimeClass,
-//! DefaultStorageClass, StorageObjectInUseProtection, webhooks and policies.
+//! Absent on purpose, until what they serve exists: PodSecurity, DefaultStorageClass,
+//! StorageObjectInUseProtection, webhooks and policies.
 
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
+mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod taint_nodes_by_condition;
 mod unserved_kinds;
@@ -18,9 +21,12 @@ use apimachinery::Admission;
 use component_base::Random;
 
 pub use default_toleration_seconds::DefaultTolerationSeconds;
+pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
 pub use node_restriction::NodeRestriction;
 pub use priority::Priority;
+pub use resource_quota::ResourceQuota;
+pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use taint_nodes_by_condition::TaintNodesByCondition;
 pub use unserved_kinds::UnservedKinds;
@@ -29,11 +35,14 @@ pub use unserved_kinds::UnservedKinds;
 pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
     vec![
         Box::new(NamespaceLifecycle),
+        Box::new(LimitRanger),
         Box::new(NodeRestriction),
         Box::new(ServiceAccount::new(random)),
         Box::new(TaintNodesByCondition),
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
+        Box::new(RuntimeClass),
+        Box::new(ResourceQuota),
         Box::new(UnservedKinds),
     ]
 }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use api::resources::{DAEMONSETS, NAMESPACES, NODES, PODS};
 use apimachinery::{AdmissionRequest, ApiError, Object, Operation, Reader, Resource, UserInfo};
@@ -9,8 +9,16 @@ use serde_json::{Value, json};
 
 use crate::plugins;
 
+/// What plugins read.
 #[derive(Default)]
-struct World(BTreeMap<&'static str, Vec<Value>>);
+pub(crate) struct World(BTreeMap<&'static str, Vec<Value>>);
+
+impl World {
+    /// A world of these objects.
+    pub(crate) fn of(objects: &[(&'static Resource, &[Value])]) -> Self {
+        Self(objects.iter().map(|(resource, objects)| (resource.plural, objects.to_vec())).collect())
+    }
+}
 
 impl Reader for World {
     fn get(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
@@ -51,22 +59,36 @@ fn run(
     user: &UserInfo,
 ) -> Result<Admitted, ApiError> {
     let (world, mut warnings) = (world(), Vec::new());
-    let mut request = AdmissionRequest {
+    let mut request = request(operation, resource, namespace, name, &mut object, &mut warnings);
+    request.user = user;
+    for plugin in plugins(Arc::new(Random::from_seed(1))) {
+        plugin.admit(&mut request, &world)?;
+    }
+    Ok(Admitted { object, warnings })
+}
+
+/// A write by nobody in particular, without an old object.
+pub(crate) fn request<'a>(
+    operation: Operation,
+    resource: &'static Resource,
+    namespace: &'a str,
+    name: &'a str,
+    object: &'a mut Value,
+    warnings: &'a mut Vec<String>,
+) -> AdmissionRequest<'a> {
+    static NOBODY: LazyLock<UserInfo> = LazyLock::new(UserInfo::default);
+    AdmissionRequest {
         operation,
         resource,
         subresource: "",
         namespace,
         name,
-        object: &mut object,
+        object,
         old: None,
-        user,
+        user: &NOBODY,
         now: Timestamp::UNIX_EPOCH,
-        warnings: &mut warnings,
-    };
-    for plugin in plugins(Arc::new(Random::from_seed(1))) {
-        plugin.admit(&mut request, &world)?;
+        warnings,
     }
-    Ok(Admitted { object, warnings })
 }
 
 fn jane() -> UserInfo {

@@ -5,10 +5,8 @@ use apimachinery::{Admission, AdmissionRequest, ApiError, Operation, Reader};
 
 /// Group and plural.
 const UNSERVED: &[(&str, &str)] = &[
-    ("", "limitranges"),
     ("", "persistentvolumeclaims"),
     ("", "persistentvolumes"),
-    ("", "resourcequotas"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
@@ -32,7 +30,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("networking.k8s.io", "ipaddresses"),
     ("networking.k8s.io", "networkpolicies"),
     ("networking.k8s.io", "servicecidrs"),
-    ("node.k8s.io", "runtimeclasses"),
     ("policy", "poddisruptionbudgets"),
     ("resource.k8s.io", "deviceclasses"),
     ("resource.k8s.io", "devicetaintrules"),
