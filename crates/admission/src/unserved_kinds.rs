@@ -19,7 +19,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("apps", "statefulsets"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("batch", "cronjobs"),
-    ("batch", "jobs"),
     ("certificates.k8s.io", "certificatesigningrequests"),
     ("certificates.k8s.io", "clustertrustbundles"),
     ("certificates.k8s.io", "podcertificaterequests"),

@@ -6,6 +6,7 @@ mod deployment;
 mod endpoint;
 mod endpointslice;
 mod garbagecollector;
+mod job;
 mod namespace;
 mod nodelifecycle;
 mod owner;
@@ -29,6 +30,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("deployment-controller", deployment::start),
     ("replicaset-controller", replicaset::start),
     ("replicationcontroller-controller", replicaset::start_replication),
+    ("job-controller", job::start),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
     ("namespace-controller", namespace::start),

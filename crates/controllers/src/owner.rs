@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::resources::JOBS;
 use apimachinery::labels::Selector;
 use apimachinery::{ApiError, Object, Reason, Resource};
 use client::{Change, Client, Informer, PatchKind, Store, WorkQueue};
@@ -144,7 +145,11 @@ impl Claim<'_> {
             return Ok(None);
         }
         let reference = reference(self.owner, self.object);
-        let patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [reference]}});
+        let mut patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [reference]}});
+        if self.owner == JOBS {
+            // A Job keeps its Pods until it has counted them.
+            patch["metadata"]["finalizers"] = json!([crate::job::FINALIZER]);
+        }
         self.patch(candidate, patch).await
     }
 

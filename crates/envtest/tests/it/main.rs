@@ -3,6 +3,7 @@
 mod determinism;
 mod faults;
 mod garbage;
+mod job;
 mod namespace;
 mod node_loss;
 mod replication;
