@@ -5,6 +5,7 @@ mod context;
 mod deployment;
 mod endpoint;
 mod endpointslice;
+mod endpointslicemirroring;
 mod garbagecollector;
 mod job;
 mod namespace;
@@ -14,6 +15,7 @@ mod pod_control;
 mod podgc;
 mod pods;
 mod replicaset;
+mod resourcequota;
 mod rootcacertpublisher;
 mod service_pods;
 mod serviceaccount;
@@ -33,12 +35,14 @@ pub const CONTROLLERS: &[Starter] = &[
     ("job-controller", job::start),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
+    ("endpointslice-mirroring-controller", endpointslicemirroring::start),
     ("namespace-controller", namespace::start),
     ("serviceaccount-controller", serviceaccount::start),
     ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
+    ("resourcequota-controller", resourcequota::start),
     ("service-lb-controller", servicelb::start),
 ];
 

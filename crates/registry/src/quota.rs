@@ -49,6 +49,16 @@ impl Evaluator {
         }
     }
 
+    /// What it counts.
+    pub fn resource(&self) -> &'static Resource {
+        match self {
+            Self::Pods => PODS,
+            Self::Services => SERVICES,
+            Self::Claims => PERSISTENTVOLUMECLAIMS,
+            Self::Count(resource) => resource,
+        }
+    }
+
     /// Whether it counts what a quota calls `name`.
     pub fn counts(&self, name: &str) -> bool {
         match self {

@@ -3,9 +3,12 @@
 mod determinism;
 mod faults;
 mod garbage;
+mod limits;
+mod mirroring;
 mod job;
 mod namespace;
 mod node_loss;
+mod quota;
 mod replication;
 mod rollout;
 mod services;
