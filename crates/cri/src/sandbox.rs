@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{LinuxContainerResources, NamespaceOptions};
+use crate::{LinuxContainerResources, NamespaceOptions, RuntimeError};
 
 /// Name of a sandbox, given by the runtime: 64 hexadecimal digits, as users of `crictl` know them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,8 +119,29 @@ pub struct PodSandboxConfig {
     pub labels: BTreeMap<String, String>,
     /// Annotations, given back by listings.
     pub annotations: BTreeMap<String, String>,
+    /// Which runtime is to run it, from its RuntimeClass; empty means the default one.
+    pub runtime_handler: String,
     /// Linux specifics.
     pub linux: LinuxPodSandboxConfig,
+}
+
+/// Names of the one runtime there is: the default's, and the one that it has in the configuration of most clusters.
+const HANDLERS: [&str; 2] = ["", "runc"];
+
+impl PodSandboxConfig {
+    /// Refuses a runtime that is not there, in containerd's words.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidConfig`].
+    pub fn check_handler(&self) -> Result<(), RuntimeError> {
+        if HANDLERS.contains(&self.runtime_handler.as_str()) {
+            return Ok(());
+        }
+        let handler = &self.runtime_handler;
+        Err(RuntimeError::InvalidConfig(format!(
+            "failed to get sandbox runtime: no runtime for {handler:?} is configured"
+        )))
+    }
 }
 
 /// Whether containers may be made in a sandbox.

@@ -142,6 +142,7 @@ pub(crate) fn sandbox(pod: &Pod, attempt: u32, log_directory: PathBuf, cluster_d
         port_mappings: if spec.host_network == Some(true) { Vec::new() } else { port_mappings },
         labels: labels(pod),
         annotations: BTreeMap::new(),
+        runtime_handler: String::new(),
         linux: LinuxPodSandboxConfig {
             qos_class: qos(pod),
             resources: LinuxContainerResources::default(),

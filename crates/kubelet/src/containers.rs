@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{CONFIGMAPS, PODS, SECRETS, SERVICEACCOUNTS};
+use api::resources::{CONFIGMAPS, PODS, RUNTIMECLASSES, SECRETS, SERVICEACCOUNTS};
 use apimachinery::{ApiError, Object};
 use client::{EventRecorder, EventType, ObjectReference, PatchKind, Target, WriteOptions};
 use cri::{
@@ -165,13 +165,27 @@ impl PodHands {
         let referred = self.referred().await;
         self.write_volumes(&referred, "").await.map_err(|message| ("FailedMount", message))?;
         let log_directory = self.log_directory();
-        let sandbox = config::sandbox(&self.pod, attempt, log_directory.clone(), &self.shared.config.cluster_dns());
+        let mut sandbox = config::sandbox(&self.pod, attempt, log_directory.clone(), &self.shared.config.cluster_dns());
+        sandbox.runtime_handler = self
+            .runtime_handler()
+            .await
+            .map_err(|error| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")))?;
         let made = self.shared.supervisor.blocking(move || std::fs::create_dir_all(&log_directory)).await;
         if let Some(Err(error)) = made {
             return Err(("FailedCreatePodSandBox", format!("Failed to create pod sandbox: log directory: {error}")));
         }
         let made = self.runtime().run_pod_sandbox(sandbox).await;
         made.map_err(|error| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")))
+    }
+
+    /// The runtime that the Pod's class names.
+    async fn runtime_handler(&self) -> Result<String, ApiError> {
+        let class = self.pod.spec.as_ref().and_then(|s| s.runtime_class_name.as_deref()).unwrap_or_default();
+        if class.is_empty() {
+            return Ok(String::new());
+        }
+        let class = self.shared.client.get(RUNTIMECLASSES, "", class).await?;
+        Ok(class.value()["handler"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Writes the files of all volumes; what is as it should be is left alone.

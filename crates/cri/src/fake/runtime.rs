@@ -223,6 +223,7 @@ impl RuntimeService for FakeRuntime {
     }
 
     async fn run_pod_sandbox(&self, config: PodSandboxConfig) -> Result<PodSandboxStatus, RuntimeError> {
+        config.check_handler()?;
         let shared = &self.shared;
         tokio::time::sleep(shared.options.sandbox_latency).await;
         if let Some(message) = shared.sandbox_failures.lock().pop() {

@@ -1,4 +1,4 @@
-use api::resources::{LIMITRANGES, NAMESPACES, NODES, PODS, RUNTIMECLASSES};
+use api::resources::{EVENTS, LIMITRANGES, NAMESPACES, NODES, PODS, RUNTIMECLASSES};
 use envtest::{Options, check};
 use serde_json::{Value, json};
 
@@ -52,5 +52,29 @@ fn a_runtime_class_sends_its_pods_where_it_says() {
             at => Err(format!("{at:?}")),
         };
         cluster.eventually("the Pod is where its class says", bound).await
+    });
+}
+
+#[test]
+fn a_runtime_that_the_node_does_not_have_is_told_in_an_event() {
+    check(&Options::new(33), async |cluster| {
+        let class = json!({"metadata": {"name": "strange"}, "handler": "test-handler"});
+        cluster.client().create(RUNTIMECLASSES, "", class).await?;
+        cluster.client().create(PODS, "default", pod("p", json!({"runtimeClassName": "strange"}))).await?;
+        let wanted = "Failed to create pod sandbox: failed to get sandbox runtime: no runtime for \"test-handler\" is \
+                      configured";
+        let told = || {
+            let events = cluster.list(EVENTS, "default");
+            let found =
+                events.iter().map(|event| event.value()).find(|event| event["reason"] == "FailedCreatePodSandBox");
+            match found {
+                Some(event) if event["message"] == wanted => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        };
+        cluster.eventually("the Pod's Event says so", told).await?;
+        let phase = cluster.get(PODS, "default", "p").map(|p| p.value()["status"]["phase"].clone());
+        assert_eq!(phase, Some(json!("Pending")));
+        Ok(())
     });
 }

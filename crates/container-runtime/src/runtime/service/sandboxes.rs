@@ -33,6 +33,7 @@ impl Shared {
         self: &Arc<Self>,
         config: PodSandboxConfig,
     ) -> Result<PodSandboxStatus, RuntimeError> {
+        config.check_handler()?;
         let id = self.new_id();
         let on_node = config.linux.namespace_options.network == NamespaceMode::Node;
         let ips = if on_node { self.options.node_ips.clone() } else { self.allocate_addresses(&id)? };
