@@ -31,6 +31,7 @@ pub fn storage_prefix(resource: &Resource) -> String {
         ("", "replicationcontrollers") => "controllers".to_owned(),
         ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", plural) => format!("{}/{plural}", resource.group),
+        (group, plural) if resource.is_custom() => format!("{group}/{plural}"),
         (_, plural) => plural.to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI v3 documents, compressed as they are sent, and the objects that a fresh cluster has.
+//! The OpenAPI documents, compressed as they are sent, and the objects that a fresh cluster has.
 
 mod documents;
 
@@ -7,9 +7,9 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-pub use documents::DOCUMENTS;
+pub use documents::{DOCUMENTS, VERSION_2};
 
-/// One document of `/openapi/v3`.
+/// One document of `/openapi/v3`, or that of `/openapi/v2`.
 #[derive(Debug)]
 pub struct Document {
     /// Its path below `/openapi/v3/`, such as `apis/apps/v1`.

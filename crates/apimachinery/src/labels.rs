@@ -23,6 +23,21 @@ pub enum Requirement {
 }
 
 impl Requirement {
+    /// The requirement of a node selector, whose operators are words; `None` if no node can satisfy it.
+    pub fn of_node(key: &str, operator: &str, values: &[String]) -> Option<Self> {
+        let number = || values.first().and_then(|value| value.parse().ok());
+        let key = key.to_owned();
+        Some(match operator {
+            "In" => Self::In(key, values.to_vec()),
+            "NotIn" => Self::NotIn(key, values.to_vec()),
+            "Exists" => Self::Exists(key),
+            "DoesNotExist" => Self::DoesNotExist(key),
+            "Gt" => Self::GreaterThan(key, number()?),
+            "Lt" => Self::LessThan(key, number()?),
+            _ => return None,
+        })
+    }
+
     /// Whether `labels` satisfy it.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         let number = |key: &str| labels.get(key).and_then(|v| v.parse::<i64>().ok());

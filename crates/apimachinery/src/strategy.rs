@@ -1,8 +1,6 @@
 //! What is special about a kind when it is written and shown: upstream's `rest.RESTCreateStrategy` and its sisters. The
 //! generic engine in `apiserver` calls these; crate `registry` implements them. Pure: no IO.
 
-use std::collections::BTreeMap;
-
 use component_base::Random;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -91,14 +89,14 @@ pub trait Strategy: Send + Sync + std::fmt::Debug {
         false
     }
 
-    /// The fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
-    fn selectable_fields(&self, _object: &Object) -> BTreeMap<&'static str, String> {
-        BTreeMap::new()
+    /// Whether field selectors may name `field`, besides `metadata.name` and `metadata.namespace`.
+    fn selects_by(&self, _field: &str) -> bool {
+        false
     }
 
-    /// The names of those fields.
-    fn selectable_field_names(&self) -> &'static [&'static str] {
-        &[]
+    /// The value of a field that [`Strategy::selects_by`] names, as selectors compare it.
+    fn selected_value(&self, _object: &Value, _field: &str) -> String {
+        String::new()
     }
 
     /// The cells of the object's row in a Table, in the order of the kind's columns; `None`: the default Name and

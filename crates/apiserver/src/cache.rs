@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use api::resources::CUSTOMRESOURCEDEFINITIONS;
 use api::storage_prefix;
 use apimachinery::{Object, Reader, Resource};
 use component_base::watch;
 use datastore::{Datastore, Event, Revision};
 use parking_lot::RwLock;
+
+use crate::catalog::Catalog;
 
 /// Events that each resource keeps for watchers. At 4 KiB an object that is changed in each event, 4 MiB a busy
 /// resource; an idle one keeps none.
@@ -50,10 +53,12 @@ pub struct ResourceCache {
     newest: watch::Sender<u64>,
 }
 
-/// The caches of all stored resources.
+/// The caches of all stored resources, and what is served.
 #[derive(Debug)]
 pub struct Caches {
-    resources: BTreeMap<String, Arc<ResourceCache>>,
+    /// By the resource's place in the datastore.
+    resources: RwLock<BTreeMap<String, Arc<ResourceCache>>>,
+    catalog: Catalog,
     applied: watch::Sender<u64>,
 }
 
@@ -143,6 +148,14 @@ impl ResourceCache {
         drop(state);
         self.newest.send_replace(revision);
     }
+
+    /// Ends all watches: the resource is no longer served.
+    fn close(&self, revision: u64) {
+        let mut state = self.state.write();
+        *state = State { forgotten: u64::MAX, ..State::default() };
+        drop(state);
+        self.newest.send_replace(revision);
+    }
 }
 
 impl Caches {
@@ -154,11 +167,19 @@ impl Caches {
         for resource in api::RESOURCES.iter().filter(|r| r.stored()) {
             resources.entry(storage_prefix(resource)).or_insert_with(|| Arc::new(ResourceCache::new(at.0)));
         }
-        let caches = Self { resources, applied: watch::Sender::new(at.0) };
-        for kv in range.items {
+        let caches =
+            Self { resources: RwLock::new(resources), catalog: Catalog::default(), applied: watch::Sender::new(at.0) };
+        // Definitions first: they say where the objects of custom resources belong.
+        let definitions = format!("{ROOT}{}/", storage_prefix(CUSTOMRESOURCEDEFINITIONS));
+        let (definitions, others): (Vec<_>, Vec<_>) =
+            range.items.into_iter().partition(|kv| kv.key.starts_with(&definitions));
+        for kv in definitions.iter().chain(&others) {
             let Some((cache, key)) = caches.split(&kv.key) else { continue };
             match Object::from_stored(&kv.value, kv.mod_revision.0) {
-                Ok(object) => cache.load(key.to_owned(), Arc::new(object)),
+                Ok(object) => {
+                    caches.follow_definition(&kv.key, &object, at.0);
+                    cache.load(key.to_owned(), Arc::new(object));
+                }
                 Err(error) => tracing::error!(key = %kv.key, error = %error, "a stored object can't be read"),
             }
         }
@@ -187,6 +208,11 @@ impl Caches {
             match stored.map(|kv| Object::from_stored(&kv.value, revision)) {
                 Some(Ok(object)) => {
                     let deleted = event.kv.is_none();
+                    if deleted {
+                        self.forget_definition(&event.key, &object, revision);
+                    } else {
+                        self.follow_definition(&event.key, &object, revision);
+                    }
                     cache.apply(key, CacheEvent { revision, object: Arc::new(object), previous, deleted });
                 }
                 Some(Err(error)) => tracing::error!(key = %event.key, error = %error, "a write can't be read"),
@@ -196,20 +222,50 @@ impl Caches {
         self.applied.send_replace(revision);
     }
 
+    /// Serves what a definition says from now on, if `object` is one.
+    fn follow_definition(&self, key: &str, object: &Object, revision: u64) {
+        if is_definition(key)
+            && let Some(resource) = self.catalog.accept(object)
+        {
+            let mut resources = self.resources.write();
+            resources.entry(storage_prefix(resource)).or_insert_with(|| Arc::new(ResourceCache::new(revision)));
+        }
+    }
+
+    /// Serves it no longer.
+    fn forget_definition(&self, key: &str, object: &Object, revision: u64) {
+        if !is_definition(key) {
+            return;
+        }
+        self.catalog.forget(object);
+        let spec = &object.value()["spec"];
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let place = format!("{}/{}", word(&spec["group"]), word(&spec["names"]["plural"]));
+        if let Some(cache) = self.resources.write().remove(&place) {
+            cache.close(revision);
+        }
+    }
+
     /// `/registry/services/specs/default/web` → the Services' cache and `default/web`.
-    fn split<'a>(&self, key: &'a str) -> Option<(&Arc<ResourceCache>, &'a str)> {
+    fn split<'a>(&self, key: &'a str) -> Option<(Arc<ResourceCache>, &'a str)> {
+        let resources = self.resources.read();
         let rest = key.strip_prefix(ROOT)?;
         let first = rest.find('/')?;
-        if let Some(cache) = self.resources.get(&rest[..first]) {
-            return Some((cache, &rest[first + 1..]));
+        if let Some(cache) = resources.get(&rest[..first]) {
+            return Some((cache.clone(), &rest[first + 1..]));
         }
         let second = first + 1 + rest[first + 1..].find('/')?;
-        self.resources.get(&rest[..second]).map(|cache| (cache, &rest[second + 1..]))
+        resources.get(&rest[..second]).map(|cache| (cache.clone(), &rest[second + 1..]))
     }
 
     /// The cache of a stored resource.
-    pub fn of(&self, resource: &Resource) -> Option<&Arc<ResourceCache>> {
-        self.resources.get(&storage_prefix(resource))
+    pub fn of(&self, resource: &Resource) -> Option<Arc<ResourceCache>> {
+        self.resources.read().get(&storage_prefix(resource)).cloned()
+    }
+
+    /// What is served.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// The revision up to which all caches are current.
@@ -226,6 +282,11 @@ impl Caches {
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
     }
+}
+
+/// Whether a key is that of a CustomResourceDefinition.
+fn is_definition(key: &str) -> bool {
+    key.strip_prefix(ROOT).is_some_and(|rest| rest.starts_with("apiextensions.k8s.io/customresourcedefinitions/"))
 }
 
 impl Reader for Caches {

@@ -1,5 +1,5 @@
 //! The generic engine: get, list, watch, create, update, patch and delete for every kind, over the datastore and the
-//! watch cache. It knows no kinds: what is special about one is its [`Strategy`].
+//! watch cache. It knows no kinds: what is special about one are its rules.
 
 mod charge;
 mod convert;
@@ -13,7 +13,7 @@ mod write;
 
 use std::sync::Arc;
 
-use apimachinery::{Admission, ApiError, Object, Reader, Resource, Strategy, UserInfo};
+use apimachinery::{Admission, ApiError, Object, Reader, Resource, UserInfo};
 use client::Target;
 use component_base::{Clock, Random};
 use datastore::Datastore;
@@ -24,6 +24,7 @@ pub use list::Selection;
 pub(crate) use write::strict_error;
 
 use crate::cache::Caches;
+use crate::catalog::KindRules;
 use crate::service_network::ServiceNetwork;
 
 /// How unknown and duplicate fields of a body are treated (`fieldValidation`).
@@ -95,10 +96,20 @@ impl Engine {
     /// Reads an object in the version that the target names.
     pub fn get(&self, target: Target<'_>) -> Result<Arc<Object>, ApiError> {
         if target.subresource == "scale" {
-            return scale::read(target.resource, &*self.stored(target)?);
+            return scale::read(target.resource, &self.rules(target.resource)?, &*self.stored(target)?);
         }
         let object = self.stored(target)?;
-        convert::from_storage(target.resource, object)
+        self.served(target.resource, object)
+    }
+
+    /// The rules of a resource's kind.
+    pub(crate) fn rules(&self, resource: &'static Resource) -> Result<KindRules, ApiError> {
+        self.caches.catalog().rules(resource)
+    }
+
+    /// A stored object in the version of `resource`.
+    fn served(&self, resource: &'static Resource, object: Arc<Object>) -> Result<Arc<Object>, ApiError> {
+        served(&self.caches, resource, object)
     }
 
     /// Changes an object in its storage version as `change` says, with the whole write path; see [`Engine::update`].
@@ -119,9 +130,12 @@ impl Engine {
     }
 }
 
-/// The rules of a resource's kind.
-pub(crate) fn strategy(resource: &'static Resource) -> &'static dyn Strategy {
-    registry::strategy(api::storage_resource(resource))
+/// A stored object in the version of `resource`.
+fn served(caches: &Caches, resource: &'static Resource, object: Arc<Object>) -> Result<Arc<Object>, ApiError> {
+    if resource.is_custom() {
+        return caches.catalog().custom_type(resource)?.serve(object);
+    }
+    convert::from_storage(resource, object)
 }
 
 /// The key in the datastore.

@@ -5,6 +5,7 @@ mod connect;
 mod discovery;
 mod handler;
 mod negotiate;
+mod openapi;
 mod options;
 mod port_forward;
 mod remote_command;
@@ -17,5 +18,6 @@ mod upgrade;
 mod watch;
 mod websocket;
 
+pub(crate) use openapi::OpenApi;
 pub(crate) use options::delete_options;
 pub use serve::{Acceptor, TlsFiles, serve};

@@ -1,12 +1,13 @@
 //! The API server: a watch cache over the datastore, one generic engine for all kinds, authentication, authorisation,
 //! and the HTTP front. It knows no kinds but those of its own job; what is special about a kind is in crate `registry`.
 //!
-//! Absent on purpose: server-side apply and managed fields, custom resources, aggregation, flow control, audit logs,
-//! protobuf bodies, SPDY, port-forward and proxy relays. Requests for these are refused with a Status that says so.
+//! Absent until they are whole: server-side apply and managed fields, aggregation, flow control, audit logs, protobuf
+//! responses and proxy relays. Requests for these are refused with a Status that says so.
 
 mod authentication;
 mod authorization;
 mod cache;
+mod catalog;
 mod engine;
 mod http;
 mod local;

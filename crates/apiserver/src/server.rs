@@ -15,6 +15,7 @@ use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::cache::Caches;
 use crate::engine::{Engine, RequestContext};
+use crate::http::OpenApi;
 use crate::node_connector::NodeConnector;
 use crate::service_network::ServiceNetwork;
 use crate::token::TokenAuthority;
@@ -65,6 +66,7 @@ pub struct ApiServer {
     clock: Arc<dyn Clock>,
     node_connector: RwLock<Option<Arc<dyn NodeConnector>>>,
     external_address: String,
+    openapi: OpenApi,
     registry: Registry,
     pub(crate) metrics: ServerMetrics,
     ready: watch::Sender<bool>,
@@ -105,6 +107,7 @@ impl ApiServer {
             clock: config.clock,
             node_connector: RwLock::new(None),
             external_address: config.external_address,
+            openapi: OpenApi::default(),
             registry: config.metrics,
             metrics,
             ready: watch::Sender::new(false),
@@ -206,6 +209,10 @@ impl ApiServer {
 
     pub(crate) fn external_address(&self) -> &str {
         &self.external_address
+    }
+
+    pub(crate) fn openapi(&self) -> &OpenApi {
+        &self.openapi
     }
 
     pub(crate) fn registry(&self) -> &Registry {

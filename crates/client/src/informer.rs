@@ -234,7 +234,15 @@ pub struct Informers {
     client: Client,
     supervisor: Supervisor,
     random: Arc<Random>,
-    informers: Arc<Mutex<BTreeMap<Selected, Informer>>>,
+    informers: Arc<Mutex<BTreeMap<Selected, Running>>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    resource: &'static Resource,
+    informer: Informer,
+    /// The reflector ends when this is dropped.
+    _life: watch::Sender<()>,
 }
 
 impl Informers {
@@ -252,8 +260,8 @@ impl Informers {
     pub fn selected(&self, resource: &'static Resource, field_selector: &str) -> Informer {
         let key = (resource.group, resource.plural, field_selector.to_owned());
         let mut informers = self.informers.lock();
-        if let Some(informer) = informers.get(&key) {
-            return informer.clone();
+        if let Some(running) = informers.get(&key) {
+            return running.informer.clone();
         }
         let (synced_sender, synced) = watch::channel(false);
         let (revision_sender, revision) = watch::channel(0);
@@ -267,14 +275,31 @@ impl Informers {
             revision: revision_sender,
             random: self.random.clone(),
         };
-        self.supervisor.spawn_until_shutdown(format!("reflector-{}", resource.plural), reflector.run());
-        informers.insert(key, informer.clone());
+        let (life, mut ended) = watch::channel(());
+        self.supervisor.spawn_until_shutdown(format!("reflector-{}", resource.plural), async move {
+            tokio::select! {
+                biased;
+                _ = ended.changed() => {}
+                () = reflector.run() => {}
+            }
+        });
+        informers.insert(key, Running { resource, informer: informer.clone(), _life: life });
         informer
+    }
+
+    /// Ends the informer of all objects of `resource`, which is served no longer. Handles to it see no changes any more;
+    /// an informer of another version stays.
+    pub fn forget(&self, resource: &'static Resource) {
+        let key = (resource.group, resource.plural, String::new());
+        let mut informers = self.informers.lock();
+        if informers.get(&key).is_some_and(|running| running.resource.is(resource)) {
+            informers.remove(&key);
+        }
     }
 
     /// Returns when every informer that was asked for so far has its first list.
     pub async fn synced(&self) {
-        let all: Vec<Informer> = self.informers.lock().values().cloned().collect();
+        let all: Vec<Informer> = self.informers.lock().values().map(|running| running.informer.clone()).collect();
         for informer in all {
             informer.synced().await;
         }

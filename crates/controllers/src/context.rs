@@ -27,6 +27,8 @@ pub struct Addresses {
 pub struct ControllerContext {
     /// Who each controller is.
     pub clients: Arc<dyn IdentifiedClients>,
+    /// The API server itself, for what upstream's server does in its own process.
+    pub apiserver: Client,
     /// The shared local copies.
     pub informers: Informers,
     /// Runs the workers.

@@ -11,6 +11,7 @@ use client::{
     Change, Client, DeleteOptions, Informer, Outcome, PatchKind, Preconditions, Propagation, ReconcileError,
     Reconciler, WorkQueue, run_controller,
 };
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use crate::context::ControllerContext;
@@ -26,8 +27,12 @@ const FOREGROUND: &str = "foregroundDeletion";
 struct GarbageCollector {
     client: Client,
     context: ControllerContext,
-    monitors: Arc<Vec<(&'static Resource, Informer)>>,
+    monitors: Arc<Monitors>,
 }
+
+/// Every kind that is watched, with its informer; custom ones come and go.
+#[derive(Default)]
+struct Monitors(RwLock<Vec<(&'static Resource, Informer)>>);
 
 /// The key of an object in the queue.
 fn queue_key(resource: &Resource, object: &Object) -> String {
@@ -42,50 +47,75 @@ pub(crate) fn start(context: &ControllerContext) {
         let verbs = ["delete", "list", "watch"].iter().all(|verb| r.verbs.contains(verb));
         verbs && api::storage_resource(r).is(r) && r.plural != "events"
     });
-    let monitors: Arc<Vec<(&'static Resource, Informer)>> =
-        Arc::new(kinds.map(|resource| (resource, context.informers.of(resource))).collect());
-    for (_, informer) in monitors.iter() {
-        informer.add_index(BY_OWNER, |object| object.meta().owner_references.iter().map(|o| o.uid.clone()).collect());
-        informer.add_index(BY_UID, |object| vec![object.meta().uid.clone()]);
+    let monitors: Arc<Monitors> = Arc::default();
+    *monitors.0.write() = kinds.map(|resource| (resource, context.informers.of(resource))).collect();
+    let built_in = monitors.0.read().clone();
+    for (_, informer) in &built_in {
+        add_indexes(informer);
     }
-    for (resource, informer) in monitors.iter() {
-        let (queue, all, resource) = (queue.clone(), monitors.clone(), *resource);
-        informer.on_change(move |change| {
-            let object = change.object();
-            let meta = object.meta();
-            if let Change::Deleted(_) = change {
-                for (kind, dependant) in dependants(&all, &meta.uid) {
-                    queue.add(queue_key(kind, &dependant));
-                }
-                // An owner may wait for this object in a foreground deletion.
-                for owner in &meta.owner_references {
-                    if let Some((kind, owner)) = by_uid(&all, &owner.uid) {
-                        queue.add(queue_key(kind, &owner));
-                    }
-                }
-            } else if !meta.owner_references.is_empty() || meta.deletion_timestamp.is_some() {
-                queue.add(queue_key(resource, object));
-            }
-        });
+    for (resource, informer) in &built_in {
+        watch(&monitors, &queue, resource, informer);
     }
+    let (coming, going, changes) = (monitors.clone(), monitors.clone(), queue.clone());
+    let appear = move |resource: &'static Resource, informer: &Informer| {
+        add_indexes(informer);
+        coming.0.write().push((resource, informer.clone()));
+        watch(&coming, &changes, resource, informer);
+    };
+    let vanish = move |resource: &'static Resource| going.0.write().retain(|(r, _)| !r.is(resource));
+    crate::custom_resources::follow(context, appear, vanish);
     let controller = GarbageCollector { client: context.client(NAME), context: context.clone(), monitors };
     run_controller(&context.supervisor, &queue, WORKERS, Arc::new(controller));
 }
 
-type Monitors = [(&'static Resource, Informer)];
-
-fn dependants(monitors: &Monitors, uid: &str) -> Vec<(&'static Resource, Arc<Object>)> {
-    let of = |(resource, informer): &(&'static Resource, Informer)| {
-        let resource = *resource;
-        informer.store().by_index(BY_OWNER, uid).into_iter().map(move |object| (resource, object)).collect::<Vec<_>>()
-    };
-    monitors.iter().flat_map(of).collect()
+fn add_indexes(informer: &Informer) {
+    informer.add_index(BY_OWNER, |object| object.meta().owner_references.iter().map(|o| o.uid.clone()).collect());
+    informer.add_index(BY_UID, |object| vec![object.meta().uid.clone()]);
 }
 
-fn by_uid(monitors: &Monitors, uid: &str) -> Option<(&'static Resource, Arc<Object>)> {
-    monitors.iter().find_map(|(resource, informer)| {
-        informer.store().by_index(BY_UID, uid).into_iter().next().map(|object| (*resource, object))
-    })
+/// Queues what a change of an object of `resource` may concern.
+fn watch(monitors: &Arc<Monitors>, queue: &WorkQueue, resource: &'static Resource, informer: &Informer) {
+    let (queue, all) = (queue.clone(), monitors.clone());
+    informer.on_change(move |change| {
+        let object = change.object();
+        let meta = object.meta();
+        if let Change::Deleted(_) = change {
+            for (kind, dependant) in all.dependants(&meta.uid) {
+                queue.add(queue_key(kind, &dependant));
+            }
+            // An owner may wait for this object in a foreground deletion.
+            for owner in &meta.owner_references {
+                if let Some((kind, owner)) = all.by_uid(&owner.uid) {
+                    queue.add(queue_key(kind, &owner));
+                }
+            }
+        } else if !meta.owner_references.is_empty() || meta.deletion_timestamp.is_some() {
+            queue.add(queue_key(resource, object));
+        }
+    });
+}
+
+impl Monitors {
+    fn dependants(&self, uid: &str) -> Vec<(&'static Resource, Arc<Object>)> {
+        let of = |(resource, informer): &(&'static Resource, Informer)| {
+            let resource = *resource;
+            let objects = informer.store().by_index(BY_OWNER, uid).into_iter();
+            objects.map(move |object| (resource, object)).collect::<Vec<_>>()
+        };
+        self.0.read().iter().flat_map(of).collect()
+    }
+
+    fn by_uid(&self, uid: &str) -> Option<(&'static Resource, Arc<Object>)> {
+        self.0.read().iter().find_map(|(resource, informer)| {
+            informer.store().by_index(BY_UID, uid).into_iter().next().map(|object| (*resource, object))
+        })
+    }
+
+    /// The resource of a kind, in the version that is asked for or the one that is watched.
+    fn find_kind(&self, group: &str, version: &str, kind: &str) -> Option<&'static Resource> {
+        let watched = || self.0.read().iter().map(|(r, _)| *r).find(|r| r.group == group && r.kind == kind);
+        api::find_kind(group, version, kind).or_else(watched)
+    }
 }
 
 /// What an owner reference is worth.
@@ -108,7 +138,7 @@ impl Reconciler for GarbageCollector {
     async fn reconcile(&self, key: &str) -> Result<Outcome, ReconcileError> {
         self.context.informers.synced().await;
         let Some((kind, object_key)) = key.split_once('|') else { return Ok(Outcome::Done) };
-        let monitor = self.monitors.iter().find(|(r, _)| format!("{}/{}", r.group, r.plural) == kind);
+        let monitor = self.monitors.0.read().iter().find(|(r, _)| format!("{}/{}", r.group, r.plural) == kind).cloned();
         let Some((resource, informer)) = monitor else { return Ok(Outcome::Done) };
         let Some(object) = informer.store().get(object_key) else { return Ok(Outcome::Done) };
         let meta = object.meta();
@@ -150,7 +180,7 @@ impl GarbageCollector {
                 worths.iter().filter(|(_, w)| *w != Worth::Solid).map(|(o, _)| o.uid.as_str()).collect();
             return self.drop_references(resource, object, &gone).await;
         }
-        let has_dependants = || !dependants(&self.monitors, &meta.uid).is_empty();
+        let has_dependants = || !self.monitors.dependants(&meta.uid).is_empty();
         let propagation = if any(Worth::Waiting) && has_dependants() {
             Propagation::Foreground
         } else if meta.finalizers.iter().any(|f| f == ORPHAN) {
@@ -170,12 +200,12 @@ impl GarbageCollector {
 
     async fn worth(&self, object: &Object, owner: &OwnerReference) -> Result<Worth, ApiError> {
         let (group, version) = owner.api_version.split_once('/').unwrap_or(("", owner.api_version.as_str()));
-        let Some(resource) = api::find_kind(group, version, &owner.kind) else {
+        let Some(resource) = self.monitors.find_kind(group, version, &owner.kind) else {
             // Nobody knows this kind, so nobody knows whether the owner lives: leave it alone.
             return Ok(Worth::Solid);
         };
         let namespace = if resource.namespaced() { object.meta().namespace.as_str() } else { "" };
-        let known = by_uid(&self.monitors, &owner.uid).map(|(_, found)| found);
+        let known = self.monitors.by_uid(&owner.uid).map(|(_, found)| found);
         let found = match known {
             Some(found) if found.meta().namespace == namespace => Some(found),
             // The copy may be behind: only the server's word kills.
@@ -217,7 +247,7 @@ impl GarbageCollector {
     /// Frees the dependants of an object that is deleted without them.
     async fn orphan(&self, resource: &'static Resource, object: &Object) -> Result<(), ApiError> {
         let uid = object.meta().uid.as_str();
-        for (kind, dependant) in dependants(&self.monitors, uid) {
+        for (kind, dependant) in self.monitors.dependants(uid) {
             match self.drop_references(kind, &dependant, &[uid]).await {
                 Err(error) if error.reason != Reason::NotFound => return Err(error),
                 _ => {}
@@ -229,7 +259,7 @@ impl GarbageCollector {
     /// Deletes the dependants first; the object goes when none is left that blocks it.
     async fn foreground(&self, resource: &'static Resource, object: &Object) -> Result<(), ApiError> {
         let uid = &object.meta().uid;
-        let dependants = dependants(&self.monitors, uid);
+        let dependants = self.monitors.dependants(uid);
         let blocks = |dependant: &Object| {
             let mut owners = dependant.meta().owner_references.iter();
             owners.any(|o| o.uid == *uid && o.block_owner_deletion == Some(true))

@@ -2,15 +2,22 @@
 //! API clients and never touch the datastore, so each can run against any conformant server.
 
 mod context;
+mod custom_resources;
+mod customresourcedefinition;
+mod daemonset;
 mod deployment;
 mod endpoint;
 mod endpointslice;
 mod endpointslicemirroring;
 mod garbagecollector;
+mod hash;
+mod history;
 mod job;
 mod namespace;
 mod nodelifecycle;
 mod owner;
+mod percent;
+mod placement;
 mod pod_control;
 mod podgc;
 mod pods;
@@ -20,6 +27,7 @@ mod rootcacertpublisher;
 mod service_pods;
 mod serviceaccount;
 mod servicelb;
+mod statefulset;
 mod time;
 
 pub use context::{Addresses, ControllerContext, IdentifiedClients};
@@ -33,12 +41,15 @@ pub const CONTROLLERS: &[Starter] = &[
     ("replicaset-controller", replicaset::start),
     ("replicationcontroller-controller", replicaset::start_replication),
     ("job-controller", job::start),
+    ("daemonset-controller", daemonset::start),
+    ("statefulset-controller", statefulset::start),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
     ("endpointslice-mirroring-controller", endpointslicemirroring::start),
     ("namespace-controller", namespace::start),
     ("serviceaccount-controller", serviceaccount::start),
     ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
+    ("customresourcedefinition-controller", customresourcedefinition::start),
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),

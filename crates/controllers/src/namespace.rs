@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{NAMESPACES, PODS};
+use api::resources::{CUSTOMRESOURCEDEFINITIONS, NAMESPACES, PODS};
 use apimachinery::{ApiError, Object, Reason, Resource};
 use async_trait::async_trait;
 use client::{
@@ -24,6 +24,7 @@ struct NamespaceController {
     client: Client,
     context: ControllerContext,
     namespaces: Informer,
+    definitions: Informer,
 }
 
 /// Starts the controller.
@@ -45,7 +46,9 @@ pub(crate) fn start(context: &ControllerContext) {
             of_pods.add(pod.meta().namespace.clone());
         }
     });
-    let controller = NamespaceController { client: context.client(NAME), context: context.clone(), namespaces };
+    let definitions = context.informers.of(CUSTOMRESOURCEDEFINITIONS);
+    let client = context.client(NAME);
+    let controller = NamespaceController { client, context: context.clone(), namespaces, definitions };
     run_controller(&context.supervisor, &queue, WORKERS, Arc::new(controller));
 }
 
@@ -98,8 +101,10 @@ impl NamespaceController {
     /// Deletes what is in the namespace and counts what stays for now.
     async fn empty(&self, namespace: &str) -> Remains {
         let mut remains = Remains::default();
+        let custom = crate::custom_resources::served(&self.definitions);
         let kinds = api::RESOURCES
             .iter()
+            .chain(custom)
             .filter(|r| r.namespaced() && r.verbs.contains(&"deletecollection") && api::storage_resource(r).is(r));
         for resource in kinds {
             if let Err(error) = self.empty_of(resource, namespace, &mut remains).await {

@@ -72,7 +72,7 @@ impl ControlPlane {
         let life = Life { server, crashed: supervisor.shutdown() };
         let client = |user: UserInfo| client_of(&life, user, &world.dice);
         let reader = client(UserInfo::new("system:apiserver", &["system:masters"]));
-        let informers = Informers::new(reader, supervisor.clone(), world.random.clone());
+        let informers = Informers::new(reader.clone(), supervisor.clone(), world.random.clone());
         scheduler::start(SchedulerConfig {
             client: client(UserInfo::new("system:kube-scheduler", &[])),
             informers: informers.clone(),
@@ -81,6 +81,7 @@ impl ControlPlane {
             random: world.random.clone(),
         });
         controllers::start(&ControllerContext {
+            apiserver: reader.clone(),
             clients: Arc::new(ControllerClients { life: life.clone(), dice: world.dice.clone() }),
             informers,
             supervisor: supervisor.clone(),

@@ -20,7 +20,10 @@ static RULES: LazyLock<HashMap<TypeId, Rule>> = LazyLock::new(|| {
     core::RULES
         .iter()
         .chain(groups::RULES)
-        .filter_map(|(name, rule)| Some((api::schemas().find(&format!("io.k8s.api.{name}"))?, *rule)))
+        .filter_map(|(name, rule)| {
+            let long = if name.starts_with("io.") { (*name).to_owned() } else { format!("io.k8s.api.{name}") };
+            Some((api::schemas().find(&long)?, *rule))
+        })
         .collect()
 });
 

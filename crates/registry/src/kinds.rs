@@ -4,6 +4,7 @@ mod autoscaling;
 mod batch;
 mod config_map;
 mod coordination;
+mod custom_resource_definition;
 mod discovery;
 mod event;
 mod limits;
@@ -57,6 +58,7 @@ pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
         ("batch", "Job") => &batch::JOB,
         ("batch", "CronJob") => &batch::CRON_JOB,
         ("autoscaling", "HorizontalPodAutoscaler") => &autoscaling::RULES,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::RULES,
         ("coordination.k8s.io", "Lease") => &coordination::RULES,
         ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rbac::ROLE,

@@ -6,6 +6,7 @@
 
 mod check;
 mod columns;
+pub mod custom;
 mod defaults;
 mod kinds;
 pub mod metadata;
@@ -18,6 +19,7 @@ pub mod services;
 mod value;
 
 pub use columns::{Column, columns};
+pub use custom::CustomType;
 pub use rules::strategy;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How a kind's rules are written down, and the strategy that is made of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use apimachinery::{FieldError, Object, Resource, Strategy, Subresource, TypeId, WriteContext};
@@ -113,13 +113,14 @@ impl Bound {
     }
 }
 
-/// The strategy of a resource. Resources that are not built in get one without rules.
+/// The strategy of a built-in resource. Another one gets that of a kind without rules; a custom resource's is its
+/// [`CustomType`](crate::CustomType).
 pub fn strategy(resource: &Resource) -> &'static dyn Strategy {
     type Key = (&'static str, &'static str, &'static str);
     static ALL: LazyLock<HashMap<Key, Bound>> =
         LazyLock::new(|| api::RESOURCES.iter().map(|r| ((r.group, r.version, r.plural), Bound::new(r))).collect());
-    static CUSTOM: Bound = Bound { rules: &Rules::NONE, ty: None, has_status: true };
-    ALL.get(&(resource.group, resource.version, resource.plural)).unwrap_or(&CUSTOM)
+    static NONE: Bound = Bound { rules: &Rules::NONE, ty: None, has_status: true };
+    ALL.get(&(resource.group, resource.version, resource.plural)).unwrap_or(&NONE)
 }
 
 /// The faults, each once: several rules may find the same one.
@@ -213,17 +214,12 @@ impl Strategy for Bound {
         (self.rules.grace_period_seconds)(object, requested)
     }
 
-    fn selectable_fields(&self, object: &Object) -> BTreeMap<&'static str, String> {
-        let Selectable { names, read } = self.rules.selectable;
-        if names.is_empty() {
-            return BTreeMap::new();
-        }
-        let value = object.value();
-        names.iter().map(|name| (*name, read(&value, name))).collect()
+    fn selects_by(&self, field: &str) -> bool {
+        self.rules.selectable.names.contains(&field)
     }
 
-    fn selectable_field_names(&self) -> &'static [&'static str] {
-        self.rules.selectable.names
+    fn selected_value(&self, object: &Value, field: &str) -> String {
+        (self.rules.selectable.read)(object, field)
     }
 
     fn row(&self, object: &Object, now: Timestamp) -> Option<Vec<Value>> {

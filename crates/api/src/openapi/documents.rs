@@ -245,3 +245,10 @@ pub static DOCUMENTS: &[Document] = &[
         gzip: include_bytes!("../../data/openapi/version.json.gz"),
     },
 ];
+
+/// The document of version 2.
+pub static VERSION_2: Document = Document {
+    path: "v2",
+    hash: "EFF9352E40E99B38C49E7B076B55A0CA",
+    gzip: include_bytes!("../../data/openapi-v2.json.gz"),
+};

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::write::{commit_error, gone};
-use super::{Engine, RequestContext, convert, key, metadata, strategy};
+use super::{Engine, RequestContext, key, metadata};
+use crate::catalog::KindRules;
 
 /// Tries against other writers of the same object.
 const RETRY_MAX: usize = 16;
@@ -35,6 +36,7 @@ impl Engine {
         options: &DeleteOptions,
     ) -> Result<Deleted, ApiError> {
         let resource = target.resource;
+        let rules = self.rules(resource)?;
         for _ in 0..RETRY_MAX {
             let current = self.stored(target)?;
             check_preconditions(target, &current, &options.preconditions)?;
@@ -42,25 +44,25 @@ impl Engine {
             let mut nothing = Value::Null;
             self.admit(context, Operation::Delete, target, &mut nothing, Some(&old))?;
             self.validate(context, Operation::Delete, target, &mut nothing, Some(&old))?;
-            let new = self.begin_deletion(target, &old, options);
-            if gone(&new) && !strategy(resource).keeps_deleted(&new) {
+            let new = self.begin_deletion(&rules, &old, options);
+            if gone(&new) && !rules.keeps_deleted(&new) {
                 match self.remove_once(context, target, &current, &new).await? {
                     Some(object) => {
-                        return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: true });
+                        return Ok(Deleted { object: self.served(resource, object)?, removed: true });
                     }
                     None => continue,
                 }
             }
             if new == old {
-                return Ok(Deleted { object: convert::from_storage(resource, current)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, current)?, removed: false });
             }
             let stored = Object::to_stored(&new).map_err(ApiError::internal)?;
             if context.dry_run {
                 let object = super::written(&stored, current.meta().resource_version)?;
-                return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, object)?, removed: false });
             }
             if let Some(object) = self.replace(target, &current, &stored).await? {
-                return Ok(Deleted { object: convert::from_storage(resource, object)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, object)?, removed: false });
             }
         }
         Err(ApiError::modified(resource.group, resource.plural, target.name))
@@ -86,8 +88,7 @@ impl Engine {
     }
 
     /// The object as its deletion leaves it: unchanged but for the deletion marks and finalizers.
-    fn begin_deletion(&self, target: Target<'_>, old: &Value, options: &DeleteOptions) -> Value {
-        let strategy = strategy(target.resource);
+    fn begin_deletion(&self, strategy: &KindRules, old: &Value, options: &DeleteOptions) -> Value {
         let now = self.clock.now();
         let mut new = old.clone();
         let grace = strategy.grace_period_seconds(old, options.grace_period_seconds).unwrap_or(0).max(0);

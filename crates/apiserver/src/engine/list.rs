@@ -4,37 +4,37 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use apimachinery::labels::{FieldSelector, Selector};
-use apimachinery::{ApiError, Object, Resource, Strategy};
+use apimachinery::{ApiError, Object, Resource};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use client::{ListOptions, ObjectList, Target};
 use datastore::{ReadError, Revision};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, convert, strategy};
+use super::Engine;
 use crate::cache::ROOT;
+use crate::catalog::KindRules;
 
 /// What a list or watch selects, parsed.
 #[derive(Debug, Clone)]
 pub struct Selection {
     labels: Selector,
     fields: FieldSelector,
-    strategy: &'static dyn Strategy,
+    rules: KindRules,
 }
 
 impl Selection {
-    /// Parses the selectors of `options` for `resource`.
-    pub fn parse(resource: &'static Resource, options: &ListOptions) -> Result<Self, ApiError> {
-        let strategy = strategy(resource);
+    /// Parses the selectors of `options` for `resource`, whose rules are `rules`.
+    pub(crate) fn parse(resource: &Resource, rules: KindRules, options: &ListOptions) -> Result<Self, ApiError> {
         let labels = Selector::parse(&options.label_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
         let fields = FieldSelector::parse(&options.field_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
         for (field, ..) in &fields.terms {
             let general = field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced());
-            if !general && !strategy.selectable_field_names().contains(&field.as_str()) {
+            if !general && !rules.selects_by(field) {
                 return Err(ApiError::bad_request(format!("field label not supported: {field}")));
             }
         }
-        Ok(Self { labels, fields, strategy })
+        Ok(Self { labels, fields, rules })
     }
 
     /// Whether everything is selected.
@@ -50,15 +50,12 @@ impl Selection {
         if self.fields.terms.is_empty() {
             return true;
         }
-        let special = if self.fields.terms.iter().any(|(f, ..)| !f.starts_with("metadata.name")) {
-            self.strategy.selectable_fields(object)
-        } else {
-            std::collections::BTreeMap::new()
-        };
+        // Whatever is not metadata is in the object's JSON, which is read only if somebody asks for it.
+        let value = std::cell::LazyCell::new(|| object.value());
         self.fields.matches(|field| match field {
             "metadata.name" => Some(Cow::Borrowed(object.meta().name.as_str())),
             "metadata.namespace" => Some(Cow::Borrowed(object.meta().namespace.as_str())),
-            other => special.get(other).map(|v| Cow::Owned(v.clone())),
+            other => Some(Cow::Owned(self.rules.selected_value(&value, other))),
         })
     }
 }
@@ -75,7 +72,7 @@ struct Continue {
 impl Engine {
     /// Lists a collection.
     pub async fn list(&self, target: Target<'_>, options: &ListOptions) -> Result<ObjectList, ApiError> {
-        let selection = Selection::parse(target.resource, options)?;
+        let selection = Selection::parse(target.resource, self.rules(target.resource)?, options)?;
         if !options.continue_token.is_empty() {
             let token = parse_token(&options.continue_token)?;
             return self.page(target, &selection, options.limit, token);
@@ -108,7 +105,7 @@ impl Engine {
             let after = items.last().map(|object| object.meta().key()).unwrap_or_default();
             continue_token = write_token(&Continue { revision, after });
         }
-        let items = converted(target.resource, items)?;
+        let items = self.converted(target.resource, items)?;
         Ok(ObjectList { items, resource_version: revision, continue_token })
     }
 
@@ -151,16 +148,16 @@ impl Engine {
             }
             _ => String::new(),
         };
-        let items = converted(target.resource, items)?;
+        let items = self.converted(target.resource, items)?;
         Ok(ObjectList { items, resource_version: token.revision, continue_token })
     }
-}
 
-fn converted(resource: &'static Resource, items: Vec<Arc<Object>>) -> Result<Vec<Arc<Object>>, ApiError> {
-    if api::storage_resource(resource).is(resource) {
-        return Ok(items);
+    fn converted(&self, resource: &'static Resource, items: Vec<Arc<Object>>) -> Result<Vec<Arc<Object>>, ApiError> {
+        if api::storage_resource(resource).is(resource) && !resource.is_custom() {
+            return Ok(items);
+        }
+        items.into_iter().map(|object| self.served(resource, object)).collect()
     }
-    items.into_iter().map(|object| convert::from_storage(resource, object)).collect()
 }
 
 /// `default/`, or nothing for all namespaces.

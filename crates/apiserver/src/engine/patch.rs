@@ -7,7 +7,7 @@ use client::{PatchKind, Target};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Engine, RequestContext, convert, metadata, scale, strategy};
+use super::{Engine, RequestContext, metadata, scale};
 
 impl Engine {
     /// Patches an object or a subresource.
@@ -19,6 +19,11 @@ impl Engine {
         patch: &Value,
     ) -> Result<Arc<Object>, ApiError> {
         let resource = target.resource;
+        let rules = self.rules(resource)?;
+        if resource.is_custom() && kind == PatchKind::Strategic {
+            let others = [PatchKind::Json, PatchKind::Merge].map(PatchKind::media_type);
+            return Err(ApiError::unsupported_media_type(&others));
+        }
         let user = context.user.clone();
         let field_validation = context.field_validation;
         // Decoding warns of unknown fields; the last try's warnings are the ones that count.
@@ -26,28 +31,28 @@ impl Engine {
         let make = |current: &Value| -> Result<Value, ApiError> {
             if target.subresource == "scale" {
                 let object = Object::from_value(current).map_err(ApiError::internal)?;
-                let scale = scale::read(resource, &object)?.value();
-                return scale::apply(resource, current, &apply(kind, &scale, patch, None, target)?);
+                let scale = scale::read(resource, &rules, &object)?.value();
+                return scale::apply(resource, &rules, current, &apply(kind, &scale, patch, None, target)?);
             }
             let storage = Object::from_value(current).map_err(ApiError::internal)?;
-            let served = convert::from_storage(resource, Arc::new(storage))?.value();
+            let served = self.served(resource, Arc::new(storage))?.value();
             let mut patched = apply(kind, &served, patch, Some(resource.schema), target)?;
             metadata::check_kind(resource, &mut patched)?;
             let mut decoding = RequestContext::of(user.clone());
             decoding.field_validation = field_validation;
             self.decode(&mut decoding, resource, &mut patched)?;
             *warnings.lock() = decoding.warnings;
-            convert::to_storage(resource, &mut patched);
-            strategy(resource).default(&mut patched);
+            self.to_storage(resource, &mut patched)?;
+            rules.default(&mut patched);
             Ok(patched)
         };
         let door = if target.subresource == "scale" { Target { subresource: "", ..target } } else { target };
         let object = self.change(context, door, &make).await?;
         context.warnings.extend(warnings.into_inner());
         if target.subresource == "scale" {
-            return scale::read(resource, &object);
+            return scale::read(resource, &rules, &object);
         }
-        convert::from_storage(resource, object)
+        self.served(resource, object)
     }
 }
 

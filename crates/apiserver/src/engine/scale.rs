@@ -1,13 +1,39 @@
 //! The `scale` subresource: how many replicas a workload has and should have, whatever its kind.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use apimachinery::labels::{Requirement, Selector};
 use apimachinery::{ApiError, FieldError, FieldPath, Object, Resource};
+use registry::custom::ScalePaths;
 use serde_json::{Value, json};
 
+use crate::catalog::KindRules;
+
+/// Where an object keeps its numbers.
+fn paths(rules: &KindRules) -> Cow<'_, ScalePaths> {
+    match rules {
+        KindRules::Custom(served) => match &served.ty.scale {
+            Some(paths) => Cow::Borrowed(paths),
+            None => Cow::Owned(usual()),
+        },
+        KindRules::BuiltIn(_) => Cow::Owned(usual()),
+    }
+}
+
+/// Where the built-in workloads keep them; their selector is an object.
+fn usual() -> ScalePaths {
+    let path = |root: &str| vec![root.to_owned(), "replicas".to_owned()];
+    ScalePaths { spec_replicas: path("spec"), status_replicas: path("status"), label_selector: Vec::new() }
+}
+
+fn at<'a>(value: &'a Value, path: &[String]) -> &'a Value {
+    path.iter().fold(value, |value, step| &value[step.as_str()])
+}
+
 /// The Scale of an object.
-pub(super) fn read(resource: &Resource, object: &Object) -> Result<Arc<Object>, ApiError> {
+pub(super) fn read(resource: &Resource, rules: &KindRules, object: &Object) -> Result<Arc<Object>, ApiError> {
+    let paths = paths(rules);
     let value = object.value();
     let metadata = &value["metadata"];
     let mut kept = serde_json::Map::new();
@@ -16,14 +42,23 @@ pub(super) fn read(resource: &Resource, object: &Object) -> Result<Arc<Object>, 
             kept.insert(field.to_owned(), metadata[field].clone());
         }
     }
-    let mut status = json!({"replicas": value["status"]["replicas"].as_i64().unwrap_or(0)});
-    let selector = selector_text(resource, &value["spec"]["selector"]);
+    let mut status = json!({"replicas": at(&value, &paths.status_replicas).as_i64().unwrap_or(0)});
+    let selector = match resource.is_custom() {
+        true if paths.label_selector.is_empty() => String::new(),
+        true => at(&value, &paths.label_selector).as_str().unwrap_or_default().to_owned(),
+        false => selector_text(resource, &value["spec"]["selector"]),
+    };
     if !selector.is_empty() {
         status["selector"] = json!(selector);
     }
     let mut spec = json!({});
-    if let Some(replicas) = value["spec"]["replicas"].as_i64().filter(|n| *n != 0) {
-        spec["replicas"] = json!(replicas);
+    match at(&value, &paths.spec_replicas).as_i64() {
+        Some(replicas) if replicas != 0 => spec["replicas"] = json!(replicas),
+        None if resource.is_custom() => {
+            let path = paths.spec_replicas.join(".");
+            return Err(ApiError::internal(format!("the spec replicas field \".{path}\" does not exist")));
+        }
+        _ => {}
     }
     let scale = json!({
         "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": kept, "spec": spec, "status": status,
@@ -32,7 +67,7 @@ pub(super) fn read(resource: &Resource, object: &Object) -> Result<Arc<Object>, 
 }
 
 /// The object with the replicas of `scale`.
-pub(super) fn apply(resource: &Resource, current: &Value, scale: &Value) -> Result<Value, ApiError> {
+pub(super) fn apply(resource: &Resource, rules: &KindRules, current: &Value, scale: &Value) -> Result<Value, ApiError> {
     let name = current["metadata"]["name"].as_str().unwrap_or_default();
     let given = scale["metadata"]["name"].as_str().unwrap_or_default();
     if !given.is_empty() && given != name {
@@ -54,7 +89,13 @@ pub(super) fn apply(resource: &Resource, current: &Value, scale: &Value) -> Resu
         return Err(ApiError::invalid("autoscaling", "Scale", name, &[fault]));
     }
     let mut new = current.clone();
-    new["spec"]["replicas"] = json!(replicas);
+    let slot = paths(rules).spec_replicas.iter().fold(&mut new, |value, step| {
+        if !value.is_object() {
+            *value = json!({});
+        }
+        &mut value[step.as_str()]
+    });
+    *slot = json!(replicas);
     let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     if !version.is_empty() && version != current["metadata"]["resourceVersion"] {
         return Err(ApiError::modified(resource.group, resource.plural, name));

@@ -8,10 +8,11 @@ use client::{ListOptions, Target, WatchEvent, WatchStream};
 use component_base::watch::Receiver;
 
 use super::list::{Selection, namespace_prefix, too_large};
-use super::{Engine, convert};
-use crate::cache::{CacheEvent, ResourceCache};
+use super::{Engine, served};
+use crate::cache::{CacheEvent, Caches, ResourceCache};
 
 struct Watcher {
+    caches: Arc<Caches>,
     cache: Arc<ResourceCache>,
     news: Receiver<u64>,
     cursor: u64,
@@ -31,8 +32,8 @@ impl Engine {
             let comma = if options.field_selector.is_empty() { "" } else { "," };
             options.field_selector = format!("{term}{comma}{}", options.field_selector);
         }
-        let selection = Selection::parse(target.resource, &options)?;
-        let cache = self.caches.of(target.resource).ok_or_else(ApiError::method_not_allowed)?.clone();
+        let selection = Selection::parse(target.resource, self.rules(target.resource)?, &options)?;
+        let cache = self.caches.of(target.resource).ok_or_else(ApiError::method_not_allowed)?;
         let news = cache.subscribe();
         let mut pending = VecDeque::new();
         let cursor = match options.resource_version {
@@ -48,7 +49,7 @@ impl Engine {
                 let at = self.caches.applied();
                 for object in cache.list(&namespace_prefix(target.namespace)) {
                     if selection.matches(&object) && object.meta().resource_version <= at {
-                        pending.push_back(WatchEvent::Added(convert::from_storage(target.resource, object)?));
+                        pending.push_back(WatchEvent::Added(self.served(target.resource, object)?));
                     }
                 }
                 if options.send_initial_events {
@@ -58,6 +59,7 @@ impl Engine {
             }
         };
         let watcher = Watcher {
+            caches: self.caches.clone(),
             cache,
             news,
             cursor,
@@ -120,7 +122,7 @@ impl Watcher {
             (Some(previous), false, false) => at_revision(previous, event.revision),
             _ => Ok(event.object.clone()),
         };
-        let converted = object.and_then(|object| convert::from_storage(self.resource, object));
+        let converted = object.and_then(|object| served(&self.caches, self.resource, object));
         match converted {
             Ok(object) => self.pending.push_back(make(object)),
             Err(error) => {

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 
 use apimachinery::{
-    AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Resource, Subresource, WriteContext,
+    AdmissionRequest, ApiError, FieldError, FieldPath, Object, Operation, Reader, Reason, Resource, Subresource,
+    WriteContext,
 };
 use bytes::Bytes;
 use client::Target;
 use datastore::{CommitError, Expect, Op, Revision};
 use serde_json::Value;
 
-use super::{Engine, FieldValidation, RequestContext, convert, key, meta_text, metadata, scale, strategy};
+use super::{Engine, FieldValidation, RequestContext, convert, key, meta_text, metadata, scale};
+use crate::catalog::KindRules;
 
 /// Tries of a write that does not insist on a resource version, before the client is told of the conflict.
 const RETRY_MAX: usize = 16;
@@ -34,8 +36,14 @@ impl Engine {
         if !meta_text(&value, "resourceVersion").is_empty() {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
         }
-        convert::to_storage(resource, &mut value);
-        let strategy = strategy(resource);
+        let strategy = self.rules(resource)?;
+        if let KindRules::Custom(served) = &strategy
+            && served.ty.terminating
+        {
+            let text = "create not allowed while custom resource definition is terminating";
+            return Err(ApiError::new(Reason::MethodNotAllowed, 405, text.to_owned()));
+        }
+        self.to_storage(resource, &mut value)?;
         let now = self.clock.now();
         metadata::begin(&mut value, now, &self.random);
         strategy.default(&mut value);
@@ -59,7 +67,7 @@ impl Engine {
         let stored = Object::to_stored(&value).map_err(ApiError::internal)?;
         let charged = self.charge(context, Operation::Create, target, &mut value, None).await?;
         if context.dry_run {
-            return convert::from_storage(resource, super::written(&stored, 0)?);
+            return self.served(resource, super::written(&stored, 0)?);
         }
         let op = Op::Put { key: key(resource, target.namespace, &name), value: stored.clone(), expect: Expect::Absent };
         let committed = match self.datastore.commit(op).await {
@@ -71,7 +79,7 @@ impl Engine {
         };
         let object = self.published(resource, &stored, committed.revision).await?;
         drop(reserved);
-        convert::from_storage(resource, object)
+        self.served(resource, object)
     }
 
     /// Replaces an object, or creates it where the kind allows that. True if it was created.
@@ -88,17 +96,18 @@ impl Engine {
         metadata::check_kind(resource, &mut value)?;
         self.decode(context, resource, &mut value)?;
         let exists = self.caches.get(resource, target.namespace, target.name).is_some();
-        if !exists && target.subresource.is_empty() && strategy(resource).allow_create_on_update() {
+        let strategy = self.rules(resource)?;
+        if !exists && target.subresource.is_empty() && strategy.allow_create_on_update() {
             return Ok((self.create(context, target, value).await?, true));
         }
-        if !strategy(resource).allow_unconditional_update() && meta_text(&value, "resourceVersion").is_empty() {
+        if !strategy.allow_unconditional_update() && meta_text(&value, "resourceVersion").is_empty() {
             let fault =
                 FieldError::invalid(&FieldPath::new("metadata.resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(resource.group, resource.kind, target.name, &[fault]));
         }
-        convert::to_storage(resource, &mut value);
+        self.to_storage(resource, &mut value)?;
         let object = self.change(context, target, &|_| Ok(value.clone())).await?;
-        Ok((convert::from_storage(resource, object)?, false))
+        Ok((self.served(resource, object)?, false))
     }
 
     async fn update_scale(
@@ -108,8 +117,10 @@ impl Engine {
         scale: Value,
     ) -> Result<Arc<Object>, ApiError> {
         let parent = Target { subresource: "", ..target };
-        let object = self.change(context, parent, &|current| scale::apply(target.resource, current, &scale)).await?;
-        scale::read(target.resource, &object)
+        let rules = self.rules(target.resource)?;
+        let change = |current: &Value| scale::apply(target.resource, &rules, current, &scale);
+        let object = self.change(context, parent, &change).await?;
+        scale::read(target.resource, &rules, &object)
     }
 
     /// Changes an object as `change` says. If somebody else writes in between and the new object does not insist on a
@@ -141,7 +152,7 @@ impl Engine {
             }
             let warned = context.warnings.len();
             let reserved = self.prepare_update(context, target, &mut new, &old)?;
-            if gone(&new) && !strategy(resource).keeps_deleted(&new) {
+            if gone(&new) && !self.rules(resource)?.keeps_deleted(&new) {
                 return self.remove(context, target, &current, &new).await;
             }
             let stored = Object::to_stored(&new).map_err(ApiError::internal)?;
@@ -174,7 +185,7 @@ impl Engine {
         old: &Value,
     ) -> Result<crate::service_network::Reserved<'a>, ApiError> {
         let resource = target.resource;
-        let strategy = strategy(resource);
+        let strategy = self.rules(resource)?;
         metadata::carry_over(target, new, old)?;
         strategy.default(new);
         let now = self.clock.now();
@@ -203,9 +214,14 @@ impl Engine {
         resource: &'static Resource,
         value: &mut Value,
     ) -> Result<(), ApiError> {
-        let schemas = api::schemas();
-        let Some(ty) = schemas.find(resource.schema) else { return Ok(()) };
-        let unknown = schemas.decode_fix(value, ty).map_err(|error| {
+        let decoded = if resource.is_custom() {
+            self.caches.catalog().custom_type(resource)?.ty.decode(value)
+        } else {
+            let schemas = api::schemas();
+            let Some(ty) = schemas.find(resource.schema) else { return Ok(()) };
+            schemas.decode_fix(value, ty)
+        };
+        let unknown = decoded.map_err(|error| {
             ApiError::bad_request(format!(
                 "{} in version {:?} cannot be handled as a {}: {error}",
                 resource.kind, resource.version, resource.kind
@@ -217,6 +233,16 @@ impl Engine {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => context.warnings.extend(texts),
             FieldValidation::Strict => return Err(strict_error(resource, &texts)),
+        }
+        Ok(())
+    }
+
+    /// Makes a value in the version of `resource` one in the version in which it is stored.
+    pub(super) fn to_storage(&self, resource: &'static Resource, value: &mut Value) -> Result<(), ApiError> {
+        if resource.is_custom() {
+            value["apiVersion"] = self.caches.catalog().custom_type(resource)?.ty.storage_version.as_str().into();
+        } else {
+            convert::to_storage(resource, value);
         }
         Ok(())
     }

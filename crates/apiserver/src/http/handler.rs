@@ -6,18 +6,20 @@ use apimachinery::{ApiError, Object, Resource, UserInfo};
 use bytes::Bytes;
 use client::{ObjectList, PatchKind};
 use component_base::Shutdown;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::body::{Body, failure, json as json_response, read, response, streaming, whole, with_body};
+use super::body::{Body, failure, json as json_response, read, response, streaming, with_body};
+use super::discovery::Discovery;
 use super::negotiate::{Encoding, Form, Shape, negotiate};
 use super::options::{delete_options_of, dry_run, field_validation, list_options};
 use super::request::{Query, ResourceRoute};
 use super::table::{IncludeObject, columns, metadata_only, row, table};
 use super::watch::{WatchFormat, lines, watch_end};
 use super::{connect, discovery};
+use crate::catalog::KindRules;
 use crate::engine::RequestContext;
 use crate::server::ApiServer;
 
@@ -62,6 +64,9 @@ async fn dispatch(
     };
     if !served.contains(&route.verb) {
         return Err(ApiError::method_not_allowed());
+    }
+    if let KindRules::Custom(served) = server.engine().rules(route.resource)? {
+        context.warnings.extend(served.ty.deprecation_warning.clone());
     }
     let form = negotiate(request.headers())?;
     let engine = server.engine();
@@ -214,9 +219,10 @@ fn one(
         // A subresource may be of another kind, which has no rows of its own.
         (Shape::Table, _) if matches!(route.subresource.as_str(), "" | "status") => {
             let include = IncludeObject::parse(query.text("includeObject"))?;
-            let rows = vec![row(route.resource, object, include, server.clock().now())];
+            let rules = server.engine().rules(route.resource)?;
+            let rows = vec![row(&rules, object, include, server.clock().now())];
             let metadata = json!({"resourceVersion": object.meta().resource_version.to_string()});
-            encoded(form.encoding, status, &table(columns(route.resource), rows, metadata))
+            encoded(form.encoding, status, &table(columns(route.resource, &rules), rows, metadata))
         }
         (Shape::Metadata, _) => encoded(form.encoding, status, &metadata_only(object)),
         (_, Encoding::Json) => Ok(response(status, "application/json", object.json().clone())),
@@ -240,8 +246,9 @@ fn many(
         (Shape::Table, encoding) => {
             let include = IncludeObject::parse(query.text("includeObject"))?;
             let now = server.clock().now();
-            let rows = page.items.iter().map(|object| row(route.resource, object, include, now)).collect();
-            encoded(encoding, StatusCode::OK, &table(columns(route.resource), rows, metadata))
+            let rules = server.engine().rules(route.resource)?;
+            let rows = page.items.iter().map(|object| row(&rules, object, include, now)).collect();
+            encoded(encoding, StatusCode::OK, &table(columns(route.resource, &rules), rows, metadata))
         }
         (Shape::Metadata, encoding) => {
             let items: Vec<Value> = page.items.iter().map(|object| metadata_only(object)).collect();
@@ -307,6 +314,7 @@ async fn watch(
     let clock = server.clone();
     let format = WatchFormat {
         resource: route.resource,
+        rules: server.engine().rules(route.resource)?,
         shape: form.shape,
         include: IncludeObject::parse(query.text("includeObject"))?,
         bookmarks: query.flag("allowWatchBookmarks"),
@@ -338,6 +346,8 @@ pub(crate) fn serve_path(
         return Err(ApiError::method_not_allowed());
     }
     let ok = |value: &Value| json_response(StatusCode::OK, value);
+    let custom = server.caches().catalog().custom();
+    let discovery = Discovery(custom.clone());
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     match parts.as_slice() {
         ["version"] => Ok(ok(&version())),
@@ -346,23 +356,24 @@ pub(crate) fn serve_path(
             Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render()))
         }
         [whole @ ("api" | "apis")] if discovery::wants_aggregated(headers) => {
-            let mut response = ok(&discovery::aggregated(*whole == "api"));
+            let mut response = ok(&discovery.aggregated(*whole == "api"));
             let media_type = HeaderValue::from_static(discovery::aggregated_media_type());
             response.headers_mut().insert(CONTENT_TYPE, media_type);
             Ok(response)
         }
         ["api"] => Ok(ok(&discovery::api_versions(server.external_address()))),
-        ["apis"] => Ok(ok(&discovery::group_list())),
-        ["apis", group] => discovery::group(group).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
-        ["api", version] => discovery::resource_list("", version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
+        ["apis"] => Ok(ok(&discovery.group_list())),
+        ["apis", group] => discovery.group(group).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
+        ["api", version] => discovery.resource_list("", version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found),
         ["apis", group, version] => {
-            discovery::resource_list(group, version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found)
+            discovery.resource_list(group, version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found)
         }
-        ["openapi", "v3"] => Ok(ok(&openapi_index())),
-        ["openapi", "v3", rest @ ..] => openapi_document(&rest.join("/"), headers),
+        ["openapi", "v2"] => server.openapi().second(&custom, headers),
+        ["openapi", "v3"] => Ok(ok(&server.openapi().index(&custom))),
+        ["openapi", "v3", rest @ ..] => server.openapi().document(&rest.join("/"), &custom, headers),
         [".well-known", "openid-configuration"] => Ok(ok(&server.authenticator().authority().discovery())),
         ["openid", "v1", "jwks"] => Ok(ok(&server.authenticator().authority().key_set())),
-        [] => Ok(ok(&json!({"paths": root_paths()}))),
+        [] => Ok(ok(&json!({"paths": root_paths(&discovery)}))),
         _ => Err(ApiError::path_not_found()),
     }
 }
@@ -382,37 +393,12 @@ fn health(server: &ApiServer, path: &str) -> Result<Response<Body>, ApiError> {
     Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "ok"))
 }
 
-fn openapi_index() -> Value {
-    let paths = api::openapi::DOCUMENTS.iter().map(|document| {
-        let url = format!("/openapi/v3/{}?hash={}", document.path, document.hash);
-        (document.path.to_owned(), json!({"serverRelativeURL": url}))
-    });
-    json!({"paths": paths.collect::<serde_json::Map<String, Value>>()})
-}
-
-fn openapi_document(path: &str, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
-    let document = api::openapi::DOCUMENTS.iter().find(|d| d.path == path).ok_or_else(ApiError::path_not_found)?;
-    let takes_gzip =
-        headers.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).is_some_and(|text| text.contains("gzip"));
-    let mut response = if takes_gzip {
-        let mut response = with_body(StatusCode::OK, "application/json", whole(document.gzip));
-        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        response(StatusCode::OK, "application/json", document.json().map_err(ApiError::internal)?)
-    };
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", document.hash)) {
-        response.headers_mut().insert("etag", tag);
-    }
-    Ok(response)
-}
-
-fn root_paths() -> Vec<String> {
+fn root_paths(discovery: &Discovery) -> Vec<String> {
     let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
         .into_iter()
         .map(str::to_owned)
         .collect();
-    for (group, version) in api::GROUP_VERSIONS.iter().filter(|(group, _)| !group.is_empty()) {
+    for (group, version) in discovery.group_versions() {
         let path = format!("/apis/{group}");
         if !paths.contains(&path) {
             paths.push(path.clone());
@@ -420,7 +406,8 @@ fn root_paths() -> Vec<String> {
         paths.push(format!("{path}/{version}"));
     }
     paths.extend(
-        ["/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"].map(str::to_owned),
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"]
+            .map(str::to_owned),
     );
     paths.extend(api::openapi::DOCUMENTS.iter().map(|d| format!("/openapi/v3/{}", d.path)));
     paths.sort();

@@ -7,6 +7,7 @@ use client::Target;
 use http::Method;
 
 use crate::authorization::Attributes;
+use crate::catalog::Catalog;
 
 /// A request's path, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Route {
     }
 
     /// Parses a request. Paths of resources that do not exist are not found.
-    pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Self, ApiError> {
+    pub(crate) fn parse(method: &Method, path: &str, query: &Query, catalog: &Catalog) -> Result<Self, ApiError> {
         let parts: Vec<String> = path.split('/').filter(|p| !p.is_empty()).map(percent_decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (group, version, rest) = match parts.as_slice() {
@@ -67,7 +68,7 @@ impl Route {
             rest => ("", rest),
         };
         let plural = rest.first().copied().unwrap_or_default();
-        let resource = api::find(group, version, plural).ok_or_else(ApiError::path_not_found)?;
+        let resource = catalog.find(group, version, plural).ok_or_else(ApiError::path_not_found)?;
         let name = rest.get(1).copied().unwrap_or_default();
         let subresource = rest.get(2).copied().unwrap_or_default();
         if !namespace.is_empty() && !resource.namespaced() {

@@ -27,7 +27,7 @@ pub(crate) async fn serve_request(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let route = Route::parse(&method, &path, &query);
+    let route = Route::parse(&method, &path, &query, server.caches().catalog());
     let labels = Labels::of(&method, &route);
     let mut response = match handle(&server, certificate.as_ref(), shutdown, request, route, query).await {
         Ok(response) => response,

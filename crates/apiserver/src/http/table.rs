@@ -4,7 +4,7 @@ use apimachinery::{ApiError, Object, Resource};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::engine::strategy;
+use crate::catalog::KindRules;
 
 /// What each row carries of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,20 +28,24 @@ impl IncludeObject {
     }
 }
 
-/// The column definitions of a resource.
-pub(crate) fn columns(resource: &'static Resource) -> Value {
-    let columns = registry::columns(resource).iter().map(|column| {
+/// The column definitions of a kind.
+pub(crate) fn columns(resource: &Resource, rules: &KindRules) -> Value {
+    let columns = match rules {
+        KindRules::BuiltIn(_) => registry::columns(resource),
+        KindRules::Custom(served) => served.ty.columns(),
+    };
+    let shown = columns.iter().map(|column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": "", "priority": column.priority,
         })
     });
-    columns.collect()
+    shown.collect()
 }
 
 /// The row of an object.
-pub(crate) fn row(resource: &'static Resource, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
-    let cells = strategy(resource).row(object, now).unwrap_or_else(|| {
+pub(crate) fn row(rules: &KindRules, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
+    let cells = rules.row(object, now).unwrap_or_else(|| {
         let created = object.meta().creation_timestamp;
         vec![json!(object.meta().name), created.map_or(Value::Null, |at| json!(at.to_string()))]
     });

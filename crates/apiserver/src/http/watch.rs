@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::negotiate::Shape;
 use super::table::{IncludeObject, columns, metadata_only, row, table};
 use crate::cache::Caches;
+use crate::catalog::KindRules;
 
 /// How often a quiet watch says how far it is.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
@@ -21,6 +22,7 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// How events are sent.
 pub(crate) struct WatchFormat {
     pub(crate) resource: &'static Resource,
+    pub(crate) rules: KindRules,
     pub(crate) shape: Shape,
     pub(crate) include: IncludeObject,
     pub(crate) bookmarks: bool,
@@ -98,7 +100,7 @@ impl State {
             Shape::Metadata => line(kind, metadata_only(object).to_string().as_bytes()),
             Shape::Table => {
                 let now = (self.format.clock)();
-                let row = row(self.format.resource, object, self.format.include, now);
+                let row = row(&self.format.rules, object, self.format.include, now);
                 let version = json!({"resourceVersion": object.meta().resource_version.to_string()});
                 line(kind, self.table(vec![row], version).to_string().as_bytes())
             }
@@ -106,7 +108,7 @@ impl State {
     }
 
     fn table(&mut self, rows: Vec<Value>, metadata: Value) -> Value {
-        let columns = if self.columns_sent { Value::Null } else { columns(self.format.resource) };
+        let columns = if self.columns_sent { Value::Null } else { columns(self.format.resource, &self.format.rules) };
         self.columns_sent = true;
         table(columns, rows, metadata)
     }

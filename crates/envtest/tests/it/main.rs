@@ -1,17 +1,20 @@
 //! Whole clusters in virtual time: each test takes a fraction of a second.
 
+mod custom_resources;
+mod daemonset;
 mod determinism;
 mod faults;
 mod garbage;
+mod job;
 mod limits;
 mod mirroring;
-mod job;
 mod namespace;
 mod node_loss;
 mod quota;
 mod replication;
 mod rollout;
 mod services;
+mod statefulset;
 mod tutorial;
 
 /// A Deployment `web` of three, of image `example.org/web:v1`.

@@ -22,6 +22,17 @@ pub(super) static RULES: &[(&str, Rule)] = &[
     ("admissionregistration.v1.ServiceReference", |o| default_absent(o, "port", 443)),
     ("admissionregistration.v1.ValidatingAdmissionPolicySpec", |o| default_absent(o, "failurePolicy", "Fail")),
     ("admissionregistration.v1.ValidatingWebhook", webhook),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", |spec| {
+        nested(spec, "names", |names| {
+            let kind = names.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+            default_zero(names, "singular", kind.to_lowercase());
+            if !kind.is_empty() {
+                default_zero(names, "listKind", format!("{kind}List"));
+            }
+        });
+        default_absent(spec, "conversion", json!({"strategy": "None"}));
+    }),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", |o| default_absent(o, "port", 443)),
     ("apps.v1.DaemonSet", daemon_set),
     ("apps.v1.Deployment", deployment),
     ("apps.v1.ReplicaSet", |o| nested(o, "spec", |spec| default_absent(spec, "replicas", 1))),

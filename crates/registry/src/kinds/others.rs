@@ -17,7 +17,6 @@ pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
         }
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => &POLICY,
         ("admissionregistration.k8s.io", _) => &POLICY_BINDING,
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => &DEFINITION,
         ("apiregistration.k8s.io", "APIService") => &API_SERVICE,
         ("certificates.k8s.io", "CertificateSigningRequest") => &SIGNING_REQUEST,
         ("certificates.k8s.io", "ClusterTrustBundle") => &TRUST_BUNDLE,
@@ -80,7 +79,7 @@ static POLICY_BINDING: Rules = Rules {
 };
 
 /// Whether a condition of this type is true.
-fn holds(o: &Value, kind: &str) -> bool {
+pub(super) fn holds(o: &Value, kind: &str) -> bool {
     list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind && text(c, "status") == "True")
 }
 
@@ -88,26 +87,6 @@ fn holds(o: &Value, kind: &str) -> bool {
 fn has_condition(o: &Value, kind: &str) -> bool {
     list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind)
 }
-
-static DEFINITION: Rules = Rules {
-    row: Some(|o, _| {
-        let spec = &o["spec"];
-        let joined = |values: Vec<&str>| json!(values.join(","));
-        let versions = list(spec, "versions").iter().map(|v| text(v, "name")).collect();
-        let short = list(&spec["names"], "shortNames").iter().filter_map(Value::as_str).collect();
-        vec![
-            name(o),
-            json!(text(spec, "scope")),
-            joined(versions),
-            o["metadata"]["creationTimestamp"].clone(),
-            json!(text(spec, "group")),
-            json!(text(&spec["names"], "kind")),
-            joined(short),
-            json!(holds(o, "Established")),
-        ]
-    }),
-    ..OF_SPEC
-};
 
 static API_SERVICE: Rules = Rules {
     name: |name, _| path_segment(name),

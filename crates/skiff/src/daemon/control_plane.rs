@@ -64,6 +64,7 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
         random: world.random.clone(),
     });
     controllers::start(&ControllerContext {
+        apiserver: reader.clone(),
         clients: Arc::new(ControllerClients { server: server.clone() }),
         informers: informers.clone(),
         supervisor: world.supervisor.clone(),

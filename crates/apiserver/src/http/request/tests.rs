@@ -3,7 +3,7 @@ use http::Method;
 use super::{Query, Route};
 
 fn route(method: Method, path: &str, query: &str) -> String {
-    match Route::parse(&method, path, &Query::parse(query)) {
+    match Route::parse(&method, path, &Query::parse(query), &crate::catalog::Catalog::default()) {
         Ok(Route::Resource(r)) => {
             format!("{} {} {}/{}/{} {}", r.verb, r.resource.plural, r.namespace, r.name, r.subresource, r.rest)
         }

@@ -1,0 +1,224 @@
+//! OpenAPI: the documents of the built-in kinds as they are, and those of custom resources, which are made of their
+//! definitions when somebody asks (upstream: `apiextensions-apiserver/pkg/controller/openapi`).
+
+mod definition;
+mod operations;
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use apimachinery::ApiError;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, IF_NONE_MATCH};
+use http::{HeaderMap, Response, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::body::{Body, response, whole, with_body};
+use super::negotiate::accepted;
+use crate::catalog::{CustomResources, Served};
+
+/// The two versions of OpenAPI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Two,
+    Three,
+}
+
+impl Version {
+    /// Where schemas are referred to.
+    fn reference(self, name: &str) -> Value {
+        match self {
+            Self::Two => json!({"$ref": format!("#/definitions/{name}")}),
+            Self::Three => json!({"$ref": format!("#/components/schemas/{name}")}),
+        }
+    }
+}
+
+/// A document as it is sent.
+#[derive(Debug, Clone)]
+struct Packed {
+    hash: String,
+    gzip: Bytes,
+}
+
+impl Packed {
+    fn new(document: &Value) -> Result<Self, ApiError> {
+        let body = document.to_string();
+        let hash = Sha256::digest(body.as_bytes()).iter().take(16).map(|b| format!("{b:02X}")).collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(body.as_bytes()).map_err(ApiError::internal)?;
+        Ok(Self { hash, gzip: encoder.finish().map_err(ApiError::internal)?.into() })
+    }
+
+    fn built_in(document: &'static api::openapi::Document) -> Self {
+        Self { hash: document.hash.to_owned(), gzip: Bytes::from_static(document.gzip) }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+        let header = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or_default();
+        let tag = format!("\"{}\"", self.hash);
+        let mut response = if header(IF_NONE_MATCH) == tag {
+            with_body(StatusCode::NOT_MODIFIED, "application/json", whole(Bytes::new()))
+        } else if header(ACCEPT_ENCODING).contains("gzip") {
+            let mut response = with_body(StatusCode::OK, "application/json", whole(self.gzip.clone()));
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        } else {
+            response(StatusCode::OK, "application/json", unpack(&self.gzip)?)
+        };
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            response.headers_mut().insert("etag", tag);
+        }
+        Ok(response)
+    }
+}
+
+fn unpack(gzip: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    std::io::copy(&mut GzDecoder::new(gzip), &mut body).map_err(ApiError::internal)?;
+    Ok(body)
+}
+
+/// What was made of one state of the catalog.
+#[derive(Debug, Default)]
+struct Made {
+    /// The catalog's revision.
+    revision: u64,
+    /// By path: `apis/example.com/v1`; the document of version 2 is under `v2`.
+    documents: std::collections::BTreeMap<String, Packed>,
+}
+
+/// The documents.
+#[derive(Debug, Default)]
+pub(crate) struct OpenApi {
+    made: Mutex<Made>,
+}
+
+impl OpenApi {
+    /// `/openapi/v3`.
+    pub(crate) fn index(&self, custom: &Arc<CustomResources>) -> Value {
+        let entry = |path: &str, hash: &str| {
+            (path.to_owned(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
+        };
+        let mut paths: Map<String, Value> =
+            api::openapi::DOCUMENTS.iter().map(|document| entry(document.path, document.hash)).collect();
+        for path in custom_paths(custom) {
+            if let Ok(document) = self.custom(&path, custom) {
+                paths.extend([entry(&path, &document.hash)]);
+            }
+        }
+        json!({"paths": paths})
+    }
+
+    /// `/openapi/v3/PATH`.
+    pub(crate) fn document(
+        &self,
+        path: &str,
+        custom: &Arc<CustomResources>,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, ApiError> {
+        match api::openapi::DOCUMENTS.iter().find(|d| d.path == path) {
+            Some(document) => Packed::built_in(document).answer(headers),
+            None if custom_paths(custom).contains(path) => self.custom(path, custom)?.answer(headers),
+            None => Err(ApiError::path_not_found()),
+        }
+    }
+
+    /// `/openapi/v2`.
+    pub(crate) fn second(
+        &self,
+        custom: &Arc<CustomResources>,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, ApiError> {
+        let ranges = accepted(headers);
+        let takes_json = |name: &str| matches!(name, "application/json" | "application/*" | "*/*");
+        if !ranges.is_empty() && !ranges.iter().any(|range| takes_json(range.name)) {
+            return Err(ApiError::not_acceptable(&["application/json"]));
+        }
+        if custom.iter().next().is_none() {
+            return Packed::built_in(&api::openapi::VERSION_2).answer(headers);
+        }
+        self.made("v2", custom, || second_document(custom))?.answer(headers)
+    }
+
+    fn custom(&self, path: &str, custom: &Arc<CustomResources>) -> Result<Packed, ApiError> {
+        self.made(path, custom, || third_document(path, custom))
+    }
+
+    /// The document for `key`, made if the one that is there is of an earlier catalog.
+    fn made(
+        &self,
+        key: &str,
+        custom: &CustomResources,
+        make: impl FnOnce() -> Result<Value, ApiError>,
+    ) -> Result<Packed, ApiError> {
+        let mut made = self.made.lock();
+        if made.revision != custom.revision {
+            *made = Made { revision: custom.revision, ..Made::default() };
+        }
+        if let Some(document) = made.documents.get(key) {
+            return Ok(document.clone());
+        }
+        let document = Packed::new(&make()?)?;
+        made.documents.insert(key.to_owned(), document.clone());
+        Ok(document)
+    }
+}
+
+fn path_of(served: &Served) -> String {
+    format!("apis/{}/{}", served.ty.resource.group, served.ty.resource.version)
+}
+
+fn custom_paths(custom: &CustomResources) -> std::collections::BTreeSet<String> {
+    custom.iter().map(|served| path_of(served)).collect()
+}
+
+/// The schemas that all kinds refer to, and the Scale, from a built-in document.
+fn shared_schemas() -> Result<Map<String, Value>, ApiError> {
+    let document = api::openapi::DOCUMENTS.iter().find(|document| document.path == "apis/apps/v1");
+    let body = document.map(api::openapi::Document::json).transpose().map_err(ApiError::internal)?;
+    let mut parsed: Value = serde_json::from_slice(&body.unwrap_or_default()).map_err(ApiError::internal)?;
+    let Value::Object(mut schemas) = parsed["components"]["schemas"].take() else { return Ok(Map::new()) };
+    schemas.retain(|name, _| {
+        name.starts_with("io.k8s.apimachinery.") || name.starts_with("io.k8s.api.autoscaling.v1.Scale")
+    });
+    Ok(schemas)
+}
+
+fn third_document(path: &str, custom: &CustomResources) -> Result<Value, ApiError> {
+    let mut schemas = shared_schemas()?;
+    let mut paths = Map::new();
+    for served in custom.iter().filter(|served| path_of(served) == path) {
+        schemas.extend(definition::of_type(&served.ty, Version::Three));
+        paths.extend(operations::of_type(&served.ty, Version::Three));
+    }
+    Ok(json!({
+        "openapi": "3.0.0", "info": {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"},
+        "paths": paths, "components": {"schemas": schemas},
+    }))
+}
+
+fn second_document(custom: &CustomResources) -> Result<Value, ApiError> {
+    let built_in = api::openapi::VERSION_2.json().map_err(ApiError::internal)?;
+    let mut document: Value = serde_json::from_slice(&built_in).map_err(ApiError::internal)?;
+    for served in custom.iter() {
+        let made = [
+            ("definitions", definition::of_type(&served.ty, Version::Two)),
+            ("paths", operations::of_type(&served.ty, Version::Two)),
+        ];
+        for (place, more) in made {
+            if let Some(all) = document[place].as_object_mut() {
+                all.extend(more);
+            }
+        }
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests;
