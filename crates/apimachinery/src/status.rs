@@ -116,6 +116,8 @@ pub struct ApiError {
     pub causes: Vec<Cause>,
     /// After how many seconds a client may try again; 0 for no hint.
     pub retry_after_seconds: u32,
+    /// Where a list may go on although its revision is gone; empty if it may not.
+    pub continue_token: String,
 }
 
 fn qualified(group: &str, resource: &str) -> String {
@@ -135,6 +137,7 @@ impl ApiError {
             uid: String::new(),
             causes: Vec::new(),
             retry_after_seconds: 0,
+            continue_token: String::new(),
         }
     }
 
@@ -299,6 +302,9 @@ impl ApiError {
             "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
             "message": self.message, "code": self.code,
         });
+        if !self.continue_token.is_empty() {
+            status["metadata"]["continue"] = json!(self.continue_token);
+        }
         if self.reason != Reason::Unknown {
             status["reason"] = json!(self.reason.as_str());
         }

@@ -21,7 +21,6 @@ use serde_json::Value;
 
 pub use delete::Deleted;
 pub use list::Selection;
-pub(crate) use write::strict_error;
 
 use crate::cache::Caches;
 use crate::catalog::KindRules;
@@ -48,6 +47,8 @@ pub struct RequestContext {
     pub dry_run: bool,
     /// How to treat unknown fields.
     pub field_validation: FieldValidation,
+    /// Sentences of the fields that the body has twice, until it is decoded.
+    pub duplicates: Vec<String>,
     /// Sentences for the `Warning` header.
     pub warnings: Vec<String>,
 }
@@ -55,7 +56,13 @@ pub struct RequestContext {
 impl RequestContext {
     /// A request of `user` with the defaults of a component: no dry run, unknown fields ignored.
     pub fn of(user: Arc<UserInfo>) -> Self {
-        Self { user, dry_run: false, field_validation: FieldValidation::Ignore, warnings: Vec::new() }
+        Self {
+            user,
+            dry_run: false,
+            field_validation: FieldValidation::Ignore,
+            duplicates: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 }
 

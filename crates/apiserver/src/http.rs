@@ -8,6 +8,7 @@ mod negotiate;
 mod openapi;
 mod options;
 mod port_forward;
+mod proxy;
 mod remote_command;
 mod request;
 mod serve;

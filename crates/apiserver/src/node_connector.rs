@@ -1,5 +1,6 @@
 //! How the server reaches containers: the kubelet of a Pod's node, in this process or over the network.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use apimachinery::ApiError;
@@ -70,4 +71,6 @@ pub trait NodeConnector: Send + Sync + std::fmt::Debug {
     async fn attach(&self, target: &ContainerTarget, options: ExecOptions) -> Result<ExecSession, ApiError>;
     /// Connects to a port in the Pod's network.
     async fn port_forward(&self, target: &ContainerTarget, port: u16) -> Result<Box<dyn DuplexStream>, ApiError>;
+    /// Connects to an address in the cluster's network: of a Pod or a Service.
+    async fn dial(&self, address: SocketAddr) -> std::io::Result<Box<dyn DuplexStream>>;
 }

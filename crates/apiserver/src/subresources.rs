@@ -24,6 +24,9 @@ impl ApiServer {
         mut body: Value,
     ) -> Result<Arc<Object>, ApiError> {
         let resource = target.resource;
+        if !resource.stored() {
+            self.engine().decode(context, resource, &mut body)?;
+        }
         match (resource.group, resource.plural, target.subresource) {
             ("", "pods", "binding") | ("", "bindings", "") => self.bind(context, target, &body).await,
             ("", "pods", "eviction") => self.evict(context, target, &body).await,

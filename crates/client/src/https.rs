@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub(crate) use tls::{client_config, failure_text};
 
@@ -21,6 +22,31 @@ pub(crate) use tls::{client_config, failure_text};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the connection to the end of the TLS handshake: client-go's.
 const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Speaks TLS to the server `name` over a stream that is there already; an error is a sentence in Go's words.
+pub async fn secure<S: AsyncRead + AsyncWrite + Send + Unpin>(
+    stream: S,
+    settings: &TlsSettings,
+    name: &str,
+) -> Result<TlsStream<S>, String> {
+    let config = Arc::new(client_config(settings)?);
+    let server = settings.server_name.as_deref().unwrap_or(name);
+    handshake(stream, &config, server, name).await
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin>(
+    stream: S,
+    config: &Arc<ClientConfig>,
+    server: &str,
+    shown: &str,
+) -> Result<TlsStream<S>, String> {
+    let server = ServerName::try_from(server.to_owned()).map_err(|error| error.to_string())?;
+    match timeout(TLS_HANDSHAKE_TIMEOUT, TlsConnector::from(config.clone()).connect(server, stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(failure_text(&error, shown)),
+        Err(_) => Err("net/http: TLS handshake timeout".to_owned()),
+    }
+}
 
 /// Something that is not printed by `Debug`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -123,12 +149,8 @@ pub(crate) async fn connect(
 ) -> Result<Box<dyn Connection>, String> {
     let stream = connect_tcp(&server.host, server.port).await?;
     let Some((config, name)) = tls else { return Ok(Box::new(stream)) };
-    let name = ServerName::try_from(name.unwrap_or(&server.host).to_owned()).map_err(|error| error.to_string())?;
-    match timeout(TLS_HANDSHAKE_TIMEOUT, TlsConnector::from(config.clone()).connect(name, stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(failure_text(&error, &server.host)),
-        Err(_) => Err("net/http: TLS handshake timeout".to_owned()),
-    }
+    let stream = handshake(stream, config, name.unwrap_or(&server.host), &server.host).await?;
+    Ok(Box::new(stream))
 }
 
 /// Connects to the first of a host's addresses that answers; tells of the first that did not.

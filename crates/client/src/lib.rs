@@ -15,7 +15,7 @@ mod transport;
 pub use client::{Client, typed_value};
 pub use controller::{Outcome, ReconcileError, Reconciler, run_controller};
 pub use events::{EventRecorder, EventType, ObjectReference};
-pub use https::{Secret, ServerUrl, TlsSettings};
+pub use https::{Secret, ServerUrl, TlsSettings, secure};
 pub use informer::{Change, IndexFunction, Informer, Informers, Store};
 pub use queue::WorkQueue;
 pub use rest::{RestClient, RestConfig, RestError};

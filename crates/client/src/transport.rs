@@ -67,6 +67,8 @@ pub struct ObjectList {
     pub resource_version: u64,
     /// Where to go on; empty at the end.
     pub continue_token: String,
+    /// How many objects follow, where that is known: not with selectors.
+    pub remaining: Option<u64>,
 }
 
 /// How a write is to be done.

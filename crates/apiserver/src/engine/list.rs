@@ -63,6 +63,7 @@ impl Selection {
 /// Where a page ended: the revision of the whole list and the last key. Clients must not read it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Continue {
+    /// 0: the newest, where the list's own revision is gone.
     #[serde(rename = "rv")]
     revision: u64,
     #[serde(rename = "start")]
@@ -99,14 +100,15 @@ impl Engine {
             items.retain(|object| selection.matches(object));
         }
         let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
-        let mut continue_token = String::new();
+        let (mut continue_token, mut remaining) = (String::new(), None);
         if limit > 0 && items.len() > limit {
+            remaining = u64::try_from(items.len() - limit).ok().filter(|_| selection.is_everything());
             items.truncate(limit);
             let after = items.last().map(|object| object.meta().key()).unwrap_or_default();
             continue_token = write_token(&Continue { revision, after });
         }
         let items = self.converted(target.resource, items)?;
-        Ok(ObjectList { items, resource_version: revision, continue_token })
+        Ok(ObjectList { items, resource_version: revision, continue_token, remaining })
     }
 
     /// A page at a fixed revision.
@@ -122,14 +124,16 @@ impl Engine {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut after = (!token.after.is_empty()).then(|| format!("{all}{}", token.after));
         let mut items = Vec::new();
-        let mut more = true;
+        let mut revision = (token.revision > 0).then_some(Revision(token.revision));
+        let (mut more, mut remaining) = (true, 0);
         // With selectors a page of keys may hold few that match, so pages are read until this one is full.
         while more && (limit == 0 || items.len() < limit) {
             let range = self
                 .datastore
-                .range(&prefix, after.as_deref(), limit, Some(Revision(token.revision)))
-                .map_err(|error| read_error(error, target))?;
-            more = range.more;
+                .range(&prefix, after.as_deref(), limit, revision)
+                .map_err(|error| read_error(error, &token.after))?;
+            revision = Some(range.revision);
+            (more, remaining) = (range.more, range.remaining);
             for kv in range.items {
                 if limit > 0 && items.len() == limit {
                     more = true;
@@ -142,14 +146,16 @@ impl Engine {
                 }
             }
         }
+        let resource_version = revision.map_or(0, |revision| revision.0);
         let continue_token = match after {
             Some(last) if more => {
-                write_token(&Continue { revision: token.revision, after: last[all.len()..].to_owned() })
+                write_token(&Continue { revision: resource_version, after: last[all.len()..].to_owned() })
             }
             _ => String::new(),
         };
         let items = self.converted(target.resource, items)?;
-        Ok(ObjectList { items, resource_version: token.revision, continue_token })
+        let remaining = Some(remaining).filter(|_| more && selection.is_everything());
+        Ok(ObjectList { items, resource_version, continue_token, remaining })
     }
 
     fn converted(&self, resource: &'static Resource, items: Vec<Arc<Object>>) -> Result<Vec<Arc<Object>>, ApiError> {
@@ -192,12 +198,23 @@ pub(super) fn too_large(requested: u64, current: u64) -> ApiError {
     error
 }
 
-fn read_error(error: ReadError, _target: Target<'_>) -> ApiError {
+/// `after` is where the page was to begin; empty for the first one.
+fn read_error(error: ReadError, after: &str) -> ApiError {
     match error {
-        ReadError::Compacted { .. } => ApiError::expired(
-            "The provided continue parameter is too old to display a consistent list result. You must start a new list \
-             without the continue parameter.",
-        ),
+        ReadError::Compacted { .. } if after.is_empty() => {
+            ApiError::expired("The resourceVersion for the provided list is too old.")
+        }
+        ReadError::Compacted { .. } => {
+            let mut error = ApiError::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new \
+                 list without the continue parameter, or use the continue token in this response to retrieve the \
+                 remainder of the results. Continuing with the provided token results in an inconsistent list - objects \
+                 that were created, modified, or deleted between the time the first chunk was returned and now may show \
+                 up in the list.",
+            );
+            error.continue_token = write_token(&Continue { revision: 0, after: after.to_owned() });
+            error
+        }
         ReadError::Future { requested, current } => too_large(requested.0, current.0),
     }
 }

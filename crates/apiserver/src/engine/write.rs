@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// Makes the body what a Go server would have decoded, and deals with unknown fields as the client wishes.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &self,
         context: &mut RequestContext,
         resource: &'static Resource,
@@ -227,7 +227,8 @@ impl Engine {
                 resource.kind, resource.version, resource.kind
             ))
         })?;
-        let texts: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let mut texts: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        texts.append(&mut context.duplicates);
         match context.field_validation {
             _ if texts.is_empty() => {}
             FieldValidation::Ignore => {}
@@ -379,7 +380,7 @@ pub(super) fn gone(value: &Value) -> bool {
 }
 
 /// The answer to strict validation's findings.
-pub(crate) fn strict_error(resource: &Resource, texts: &[String]) -> ApiError {
+fn strict_error(resource: &Resource, texts: &[String]) -> ApiError {
     ApiError::bad_request(format!(
         "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
         resource.kind,

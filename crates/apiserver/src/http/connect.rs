@@ -1,4 +1,4 @@
-//! Requests that reach into Pods: logs, exec, attach and port-forward, relayed to the Pod's kubelet.
+//! Requests that reach into Pods: logs, exec, attach and port-forward, relayed to the Pod's kubelet; and the proxy.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::body::{Body, streaming, whole, with_body};
 use super::port_forward::{self, Forwarder};
+use super::proxy;
 use super::remote_command::{self, Session};
 use super::request::{Query, ResourceRoute};
 use super::upgrade::{Transport, Upgrade};
@@ -18,7 +19,7 @@ use super::websocket;
 use crate::node_connector::{ContainerTarget, LogOptions, LogStream};
 use crate::server::ApiServer;
 
-/// Serves `log`, `exec`, `attach` and `portforward` of Pods.
+/// Serves `log`, `exec`, `attach`, `portforward` and `proxy`.
 pub(crate) async fn serve(
     server: &Arc<ApiServer>,
     route: &ResourceRoute,
@@ -60,6 +61,7 @@ pub(crate) async fn serve(
             let transport = upgrade.transport;
             Ok(upgrade.switch(shutdown, move |connection| forwarder.run(connection, transport)))
         }
+        ("pods" | "services", "proxy") => proxy::serve(server, route, request, shutdown).await,
         (_, what) => Err(ApiError::new(
             apimachinery::Reason::Unknown,
             501,

@@ -20,7 +20,7 @@ use super::table::{IncludeObject, columns, metadata_only, row, table};
 use super::watch::{WatchFormat, lines, watch_end};
 use super::{connect, discovery};
 use crate::catalog::KindRules;
-use crate::engine::RequestContext;
+use crate::engine::{FieldValidation, RequestContext};
 use crate::server::ApiServer;
 
 /// The media type of Kubernetes' protobuf.
@@ -69,6 +69,9 @@ async fn dispatch(
         context.warnings.extend(served.ty.deprecation_warning.clone());
     }
     let form = negotiate(request.headers())?;
+    if form.shape != Shape::Whole && !route.resource.stored() {
+        return Err(ApiError::not_acceptable(&super::negotiate::SERVED));
+    }
     let engine = server.engine();
     let target = route.target();
     match route.verb {
@@ -83,13 +86,13 @@ async fn dispatch(
         "watch" => watch(server, &route, &query, form, shutdown).await,
         "create" => {
             context.dry_run = dry_run(&query)?;
-            let body = object_body(context, &route, &query, request).await?;
+            let body = object_body(context, &query, request).await?;
             let object = server.create(context, target, body).await?;
             one(server, &route, &query, form, StatusCode::CREATED, &object)
         }
         "update" => {
             context.dry_run = dry_run(&query)?;
-            let body = object_body(context, &route, &query, request).await?;
+            let body = object_body(context, &query, request).await?;
             let (object, created) = engine.update(context, target, body).await?;
             let status = if created { StatusCode::CREATED } else { StatusCode::OK };
             one(server, &route, &query, form, status, &object)
@@ -127,7 +130,7 @@ async fn dispatch(
             context.dry_run = options.dry_run;
             let items = engine.delete_collection(context, target, &options, &list_options(&query)?).await?;
             let resource_version = server.caches().applied();
-            let page = ObjectList { items, resource_version, continue_token: String::new() };
+            let page = ObjectList { items, resource_version, ..ObjectList::default() };
             many(server, &route, &query, form, &page)
         }
         _ => Err(ApiError::method_not_allowed()),
@@ -137,7 +140,6 @@ async fn dispatch(
 /// Reads the object of a create or update.
 async fn object_body(
     context: &mut RequestContext,
-    route: &ResourceRoute,
     query: &Query,
     request: Request<Incoming>,
 ) -> Result<Value, ApiError> {
@@ -157,13 +159,9 @@ async fn object_body(
         let parsed = apimachinery::yaml::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
         return Ok(parsed.value);
     }
-    if context.field_validation != crate::engine::FieldValidation::Ignore {
+    if context.field_validation != FieldValidation::Ignore {
         let duplicates = apimachinery::schema::duplicate_fields(&bytes);
-        let texts: Vec<String> = duplicates.iter().map(ToString::to_string).collect();
-        if !texts.is_empty() && context.field_validation == crate::engine::FieldValidation::Strict {
-            return Err(crate::engine::strict_error(route.resource, &texts));
-        }
-        context.warnings.extend(texts);
+        context.duplicates = duplicates.iter().map(ToString::to_string).collect();
     }
     parse_body(&bytes)
 }
@@ -241,6 +239,9 @@ fn many(
     let mut metadata = json!({"resourceVersion": page.resource_version.to_string()});
     if !page.continue_token.is_empty() {
         metadata["continue"] = json!(page.continue_token);
+    }
+    if let Some(remaining) = page.remaining {
+        metadata["remainingItemCount"] = json!(remaining);
     }
     match (form.shape, form.encoding) {
         (Shape::Table, encoding) => {

@@ -90,6 +90,8 @@ impl Route {
             Method::PATCH => "patch",
             Method::DELETE if name.is_empty() => "deletecollection",
             Method::DELETE => "delete",
+            // Only a proxy knows what to do with others; upstream has no verb for them either.
+            _ if subresource == "proxy" => "",
             _ => return Err(ApiError::method_not_allowed()),
         };
         let rest = rest.get(3..).map(|tail| tail.join("/")).unwrap_or_default();

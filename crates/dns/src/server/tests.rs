@@ -43,7 +43,7 @@ impl Transport for Fixed {
     async fn list(&self, target: Target<'_>, _: &ListOptions) -> Result<ObjectList, ApiError> {
         let objects = objects(target.resource.plural);
         let items = objects.iter().map(|value| Arc::new(Object::from_value(value).expect("an object"))).collect();
-        Ok(ObjectList { items, resource_version: 1, continue_token: String::new() })
+        Ok(ObjectList { items, resource_version: 1, ..ObjectList::default() })
     }
     async fn watch(&self, _: Target<'_>, _: &ListOptions) -> Result<WatchStream, ApiError> {
         Ok(futures_util::stream::pending().boxed())

@@ -1,6 +1,7 @@
 //! The API server's way to this process' own kubelet.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,11 @@ use cri::{AttachOptions, DuplexStream, EventKind, ExecOptions, ExecSession, Runt
 use kubelet::{Kubelet, LogError, LogQuery, LogSource};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
+
+/// How long a connection to a Pod or Service may take: upstream's transports dial so long.
+const DIAL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Reaches the kubelet by calls.
 #[derive(Debug)]
@@ -158,5 +163,13 @@ impl NodeConnector for LocalConnector {
 
     async fn port_forward(&self, target: &ContainerTarget, port: u16) -> Result<Box<dyn DuplexStream>, ApiError> {
         self.kubelet.port_forward(&target.namespace, &target.pod, port).await.map_err(runtime_error)
+    }
+
+    /// This process is in the node's network, where Pods and Services are.
+    async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn DuplexStream>> {
+        let connecting = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(address));
+        let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
     }
 }
