@@ -17,7 +17,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("apps", "daemonsets"),
     ("apps", "statefulsets"),
     ("autoscaling", "horizontalpodautoscalers"),
-    ("batch", "cronjobs"),
     ("certificates.k8s.io", "certificatesigningrequests"),
     ("certificates.k8s.io", "clustertrustbundles"),
     ("certificates.k8s.io", "podcertificaterequests"),

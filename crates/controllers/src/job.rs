@@ -19,9 +19,7 @@ use std::sync::Arc;
 use api::resources::{JOBS, PODS};
 use apimachinery::{ApiError, Object, Reason};
 use async_trait::async_trait;
-use client::{
-    EventType, Informer, ObjectReference, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller, typed_value,
-};
+use client::{Informer, ObjectReference, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller, typed_value};
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
@@ -30,8 +28,9 @@ use crate::context::ControllerContext;
 use crate::owner::{self, BY_CONTROLLER, Claim};
 use crate::pod_control::PodControl;
 use crate::pods;
+use crate::said;
 use backoff::Failures;
-use counting::{Done, Said};
+use counting::Done;
 pub(crate) use facts::{FINALIZER, finished};
 use plan::{NewPod, Observed, PodChange, plan};
 
@@ -102,7 +101,7 @@ impl JobController {
         let plan = plan(&observed);
         let (requeue_after, failures) = (plan.requeue_after, plan.failures);
         let (done, failure) = self.change(object, &plan.pods).await;
-        let listed = counting::list(&observed, plan, done);
+        let mut listed = counting::list(&observed, plan, done);
         let mut written = object.clone();
         if job.status.as_ref() != Some(&listed.status) {
             written = self.write(&written, &listed.status).await?;
@@ -112,14 +111,15 @@ impl JobController {
         } else {
             self.failures.lock().insert(key.to_owned(), (uid.clone(), failures));
         }
-        self.say(object, &listed.said);
+        let about = ObjectReference::to(JOBS, object);
+        said::record(&self.control.recorder, &about, listed.said.drain(..));
         let released = release::release(&self.control.client, &listed.release).await;
         self.pods.caught_up(released.revision).await;
         let settled = listed.settle(&released.uids, released.failure.is_none());
         if settled.status != listed.status {
             self.write(&written, &settled.status).await?;
         }
-        self.say(object, &settled.said);
+        said::record(&self.control.recorder, &about, settled.said);
         match released.failure.or(failure) {
             Some(error) => Err(error.into()),
             None => Ok(requeue_after.map_or(Outcome::Done, Outcome::After)),
@@ -173,13 +173,5 @@ impl JobController {
         let written = self.control.client.update_status(JOBS, &meta.namespace, &meta.name, body).await?;
         self.jobs.caught_up(written.meta().resource_version).await;
         Ok(written)
-    }
-
-    fn say(&self, object: &Object, said: &[Said]) {
-        for said in said {
-            let about = ObjectReference::to(JOBS, object);
-            let event_type = if said.warning { EventType::Warning } else { EventType::Normal };
-            self.control.recorder.event(about, event_type, &said.reason, said.message.clone());
-        }
     }
 }

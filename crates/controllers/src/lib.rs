@@ -2,6 +2,7 @@
 //! API clients and never touch the datastore, so each can run against any conformant server.
 
 mod context;
+mod cronjob;
 mod custom_resources;
 mod customresourcedefinition;
 mod daemonset;
@@ -24,6 +25,7 @@ mod pods;
 mod replicaset;
 mod resourcequota;
 mod rootcacertpublisher;
+mod said;
 mod service_pods;
 mod serviceaccount;
 mod servicelb;
@@ -43,6 +45,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("job-controller", job::start),
     ("daemonset-controller", daemonset::start),
     ("statefulset-controller", statefulset::start),
+    ("cronjob-controller", cronjob::start),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
     ("endpointslice-mirroring-controller", endpointslicemirroring::start),

@@ -13,6 +13,7 @@ use super::end::{self, FAILURE, SUCCESS, condition};
 use super::facts;
 use super::failure_policy::{Verdict, verdict};
 use super::plan::{IndexProgress, Observed, Plan, PodChange, number, uncounted};
+use crate::said::Said;
 
 /// Pods that the status lists at most, so that it stays below 20 KB.
 const UNCOUNTED_MAX: usize = 500;
@@ -23,20 +24,6 @@ pub(super) struct Done {
     pub(super) count: usize,
     /// Of those that were deleted.
     pub(super) ready: usize,
-}
-
-/// An Event about the Job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) warning: bool,
-    pub(super) reason: String,
-    pub(super) message: String,
-}
-
-impl Said {
-    fn normal(reason: &str, message: &str) -> Self {
-        Self { warning: false, reason: reason.to_owned(), message: message.to_owned() }
-    }
 }
 
 /// The first step.
@@ -225,14 +212,13 @@ impl Listed {
         if last.type_ == "Complete" {
             if self.completions.is_some_and(|completions| status.succeeded.unwrap_or(0) > completions) {
                 let message = "Too many succeeded pods running after completion count reached";
-                let reason = "TooManySucceededPods".to_owned();
-                said.push(Said { warning: true, reason, message: message.to_owned() });
+                said.push(Said::warning("TooManySucceededPods", message));
             }
             said.push(Said::normal("Completed", "Job completed"));
             status.completion_time = Some(end::time(self.now));
         } else {
             let [reason, message] = [&last.reason, &last.message].map(|text| text.clone().unwrap_or_default());
-            said.push(Said { warning: true, reason, message });
+            said.push(Said::warning(reason, message));
         }
         status.conditions.get_or_insert_default().push(last.clone());
         Settled { status, said }

@@ -2,6 +2,7 @@
 
 mod custom_resources;
 mod daemonset;
+mod cronjob;
 mod determinism;
 mod faults;
 mod garbage;
