@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use apimachinery::IntOrString as ParsedIntOrString;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::hash;
+use crate::percent::scaled;
 
 /// The revision of a set and of the Deployment.
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -24,8 +25,6 @@ const ROLLBACK_TO: &str = "deprecated.deployment.rollback.to";
 const HISTORY_MAX: usize = 2000;
 /// The longest name of a set.
 const NAME_MAX: usize = 253;
-/// The alphabet of hashes: as for generated names, no vowels and no look-alikes.
-const HASH_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// A Deployment's numbers, with percentages resolved.
 #[derive(Debug, Clone, Copy)]
@@ -57,16 +56,6 @@ impl Numbers {
             unavailable = 0;
         }
         Self { desired, surge, surge_raw: surge, unavailable: unavailable.min(desired), recreate }
-    }
-}
-
-fn scaled(value: &IntOrString, total: i32, round_up: bool) -> i32 {
-    match value {
-        IntOrString::Int(number) => *number,
-        IntOrString::String(text) => {
-            let resolved = ParsedIntOrString::parse(text).scaled(i64::from(total), round_up);
-            resolved.ok().and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
-        }
     }
 }
 
@@ -123,22 +112,10 @@ pub(super) fn same_template(deployment: &Deployment, set: &ReplicaSet) -> bool {
     without_hash(Some(&deployment.spec.template)) == without_hash(set.spec.template.as_ref())
 }
 
-/// The hash of a template: FNV-1a of its JSON (and of the collision count), in the alphabet of generated names. Upstream
-/// hashes a Go dump of the struct; length and alphabet are the same, the value is not and nothing depends on it.
-fn template_hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
-    let mut bytes = serde_json::to_vec(template).unwrap_or_default();
-    if let Some(count) = collisions {
-        bytes.extend_from_slice(&count.to_le_bytes());
-    }
-    let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    let digits = hash.to_string();
-    digits.bytes().map(|b| HASH_ALPHABET[usize::from(b) % HASH_ALPHABET.len()] as char).collect()
-}
-
 /// The set for the Deployment's template, without its size.
 pub(super) fn new_replica_set(deployment: &Deployment, spec: &DeploymentSpec, collisions: Option<i32>) -> ReplicaSet {
     let mut template = spec.template.clone();
-    let hash = template_hash(&template, collisions);
+    let hash = hash::of_template(serde_json::to_vec(&template).unwrap_or_default(), collisions);
     let labels = template.metadata.get_or_insert_default().labels.get_or_insert_default();
     labels.insert(HASH_LABEL.to_owned(), hash.clone());
     let labels = labels.clone();

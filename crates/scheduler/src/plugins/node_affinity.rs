@@ -12,17 +12,7 @@ use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 pub(super) struct NodeAffinity;
 
 fn requirement(r: &NodeSelectorRequirement) -> Option<Requirement> {
-    let (key, values) = (r.key.clone(), r.values.clone().unwrap_or_default());
-    let number = || values.first().and_then(|v| v.parse().ok());
-    Some(match r.operator.as_str() {
-        "In" => Requirement::In(key, values),
-        "NotIn" => Requirement::NotIn(key, values),
-        "Exists" => Requirement::Exists(key),
-        "DoesNotExist" => Requirement::DoesNotExist(key),
-        "Gt" => Requirement::GreaterThan(key, number()?),
-        "Lt" => Requirement::LessThan(key, number()?),
-        _ => return None,
-    })
+    Requirement::of_node(&r.key, &r.operator, r.values.as_deref().unwrap_or_default())
 }
 
 /// Whether a node fits a term: all its expressions and fields. An empty term fits none.
