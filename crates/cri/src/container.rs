@@ -116,6 +116,9 @@ pub struct ContainerConfig {
     pub tty: bool,
     /// Signal that asks it to stop, as `SIGTERM`; none means the image's, else SIGTERM.
     pub stop_signal: Option<String>,
+    /// A running container of the pod whose PID namespace it joins, where each has its own: an ephemeral container sees
+    /// the processes of its target.
+    pub target: Option<ContainerId>,
     /// Limits.
     pub resources: LinuxContainerResources,
     /// Identity and privileges.

@@ -118,10 +118,11 @@ pub(crate) fn actions(spec: &PodSpec, views: &Views, now: Timestamp) -> Actions 
     let policy = spec.restart_policy.as_deref().unwrap_or("Always");
     let init = spec.init_containers.as_deref().unwrap_or_default();
     if has_finished(spec, views) {
-        // Sidecars are the last to go.
-        for container in init.iter().filter(|c| is_sidecar(c)) {
-            if let Some(Doing::Running { .. }) = views.get(&container.name).map(|v| &v.doing) {
-                out.steps.push(Action::Stop { name: container.name.clone() });
+        // Sidecars and ephemeral containers are the last to go.
+        let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| &c.name);
+        for name in init.iter().filter(|c| is_sidecar(c)).map(|c| &c.name).chain(ephemeral) {
+            if let Some(Doing::Running { .. }) = views.get(name).map(|v| &v.doing) {
+                out.steps.push(Action::Stop { name: name.clone() });
             }
         }
         out.finished = !views
@@ -129,18 +130,24 @@ pub(crate) fn actions(spec: &PodSpec, views: &Views, now: Timestamp) -> Actions 
             .any(|v| matches!(v.doing, Doing::Running { .. } | Doing::Stopping { .. } | Doing::Starting));
         return out;
     }
+    // They do not wait for init containers, which may be what is to be debugged.
+    for container in spec.ephemeral_containers.iter().flatten() {
+        if let Some(view) = views.get(&container.name) {
+            out.consider(&container.name, view, "Never", now);
+        }
+    }
     let mut initialized = true;
     for container in init {
         let Some(view) = views.get(&container.name) else { continue };
         if is_sidecar(container) {
-            out.consider(container, view, "Always", now);
+            out.consider(&container.name, view, "Always", now);
             if !(matches!(view.doing, Doing::Running { .. }) && view.started) {
                 initialized = false;
                 break;
             }
         } else if !matches!(&view.doing, Doing::Ended(end) if end.code == 0) {
             let policy = if policy == "Never" { "Never" } else { "OnFailure" };
-            out.consider(container, view, policy, now);
+            out.consider(&container.name, view, policy, now);
             initialized = false;
             break;
         }
@@ -148,7 +155,7 @@ pub(crate) fn actions(spec: &PodSpec, views: &Views, now: Timestamp) -> Actions 
     if initialized {
         for container in &spec.containers {
             if let Some(view) = views.get(&container.name) {
-                out.consider(container, view, container.restart_policy.as_deref().unwrap_or(policy), now);
+                out.consider(&container.name, view, container.restart_policy.as_deref().unwrap_or(policy), now);
             }
         }
     }
@@ -191,8 +198,8 @@ impl Actions {
     }
 
     /// What one container needs.
-    fn consider(&mut self, container: &Container, view: &ContainerView, policy: &str, now: Timestamp) {
-        let name = container.name.clone();
+    fn consider(&mut self, name: &str, view: &ContainerView, policy: &str, now: Timestamp) {
+        let name = name.to_owned();
         match &view.doing {
             Doing::Waiting { retry_at: Some(at), .. } if *at > now => self.wake(*at),
             Doing::Waiting { .. } => {

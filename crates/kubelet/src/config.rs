@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use apimachinery::Quantity;
 use cri::{
-    Capabilities, ContainerConfig, ContainerMetadata, DnsConfig, Image, KeyValue, LinuxContainerResources,
+    Capabilities, ContainerConfig, ContainerId, ContainerMetadata, DnsConfig, Image, KeyValue, LinuxContainerResources,
     LinuxContainerSecurityContext, LinuxPodSandboxConfig, Mount, MountPropagation, NamespaceMode, NamespaceOptions,
     PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol, QosClass, SeccompProfile, SupplementalGroupsPolicy,
 };
@@ -160,6 +160,8 @@ pub(crate) struct ContainerInputs<'a> {
     pub(crate) container: &'a Container,
     pub(crate) attempt: u32,
     pub(crate) image: &'a Image,
+    /// Whose processes it is to see.
+    pub(crate) target: Option<ContainerId>,
     pub(crate) envs: Vec<KeyValue>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) log_path: PathBuf,
@@ -168,7 +170,7 @@ pub(crate) struct ContainerInputs<'a> {
 
 /// The configuration of a container. `Err` says why it can't be run (`CreateContainerConfigError`).
 pub(crate) fn container(inputs: ContainerInputs<'_>) -> Result<ContainerConfig, String> {
-    let ContainerInputs { pod, container, attempt, image, envs, mounts, log_path, node_memory_bytes } = inputs;
+    let ContainerInputs { pod, container, attempt, image, target, envs, mounts, log_path, node_memory_bytes } = inputs;
     let known: BTreeMap<String, String> = envs.iter().map(|kv| (kv.key.clone(), kv.value.clone())).collect();
     let expand = |list: &Option<Vec<String>>| -> Vec<String> {
         list.iter().flatten().map(|text| crate::env::expand(text, &known)).collect()
@@ -192,6 +194,7 @@ pub(crate) fn container(inputs: ContainerInputs<'_>) -> Result<ContainerConfig, 
         stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         stop_signal: container.lifecycle.as_ref().and_then(|l| l.stop_signal.clone()),
+        target,
         resources: resources(pod, container, node_memory_bytes),
         security_context: security(pod, container, image)?,
     })

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, ContainerInputs};
 use crate::env::{PodFacts, Sources, environment, service_variables};
+use crate::ephemeral;
 use crate::images::{self, ImageFailure};
 use crate::kubelet::Shared;
 use crate::names;
@@ -58,6 +59,17 @@ pub(crate) struct Started {
     pub(crate) image: Image,
 }
 
+/// Which run of a container is to be started, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) sandbox: PodSandboxId,
+    pub(crate) pod_ip: String,
+    /// How often the container ran before.
+    pub(crate) attempt: u32,
+    /// Whose processes it is to see; only ephemeral containers have one.
+    pub(crate) target: Option<ContainerId>,
+}
+
 /// Why a container did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StartFailure {
@@ -70,7 +82,7 @@ pub(crate) struct StartFailure {
 }
 
 impl StartFailure {
-    fn new(reason: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
         Self { reason: reason.to_owned(), message: message.into(), pull: false, id: None }
     }
 }
@@ -109,8 +121,13 @@ impl PodHands {
 
     /// A reference to one of the Pod's containers.
     pub(crate) fn about_container(&self, container: &str) -> ObjectReference {
-        let init = self.pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == container);
-        let list = if init { "initContainers" } else { "containers" };
+        let spec = self.pod.spec.as_ref();
+        let init = spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == container);
+        let list = match spec {
+            Some(spec) if ephemeral::is_ephemeral(spec, container) => "ephemeralContainers",
+            _ if init => "initContainers",
+            _ => "containers",
+        };
         self.about.clone().field(format!("spec.{list}{{{container}}}"))
     }
 
@@ -281,13 +298,7 @@ impl PodHands {
     }
 
     /// Pulls, makes and starts a container.
-    pub(crate) async fn start(
-        &self,
-        container: &Container,
-        sandbox: &PodSandboxId,
-        pod_ip: &str,
-        attempt: u32,
-    ) -> Result<Started, StartFailure> {
+    pub(crate) async fn start(&self, container: &Container, run: &Run) -> Result<Started, StartFailure> {
         let about = self.about_container(&container.name);
         let warn = |reason: &str, text: String| self.recorder().event(about.clone(), EventType::Warning, reason, text);
         let keyring = self.keyring().await;
@@ -295,12 +306,12 @@ impl PodHands {
         let image = image
             .map_err(StartFailure::from)
             .inspect_err(|failure| warn("Failed", format!("Error: {}", failure.reason)))?;
-        let configured = self.configure(container, &image, pod_ip, attempt).await;
+        let configured = self.configure(container, &image, run).await;
         let configured = configured.map_err(|message| {
             warn("Failed", format!("Error: {message}"));
             StartFailure::new("CreateContainerConfigError", message)
         })?;
-        let id = self.runtime().create_container(sandbox, configured).await.map_err(|error| {
+        let id = self.runtime().create_container(&run.sandbox, configured).await.map_err(|error| {
             warn("Failed", format!("Error: {error}"));
             StartFailure::new("CreateContainerError", error.to_string())
         })?;
@@ -312,7 +323,7 @@ impl PodHands {
         self.recorder().event(about.clone(), EventType::Normal, "Started", "Container started");
         let post_start = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref());
         if let Some(hook) = post_start
-            && let Err(error) = self.hook(hook, container, &id, pod_ip).await
+            && let Err(error) = self.hook(hook, container, &id, &run.pod_ip).await
         {
             warn("FailedPostStartHook", "PostStartHook failed".to_owned());
             tracing::debug!(container = %container.name, error, "the postStart hook failed");
@@ -324,13 +335,9 @@ impl PodHands {
         Ok(Started { status, image })
     }
 
-    async fn configure(
-        &self,
-        container: &Container,
-        image: &Image,
-        pod_ip: &str,
-        attempt: u32,
-    ) -> Result<cri::ContainerConfig, String> {
+    async fn configure(&self, container: &Container, image: &Image, run: &Run) -> Result<cri::ContainerConfig, String> {
+        let Run { pod_ip, attempt, target, .. } = run;
+        let attempt = *attempt;
         let referred = self.referred().await;
         // Addresses are known only now; files that show them are written again.
         self.write_volumes(&referred, pod_ip).await?;
@@ -347,6 +354,7 @@ impl PodHands {
             container,
             attempt,
             image,
+            target: target.clone(),
             envs,
             mounts,
             log_path: PathBuf::from(&container.name).join(format!("{attempt}.log")),

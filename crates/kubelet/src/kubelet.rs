@@ -160,7 +160,12 @@ impl Kubelet {
         };
         shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
         supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone()));
-        let dispatcher = Dispatcher { shared: shared.clone(), pods: pods.clone(), workers: Arc::default() };
+        let dispatcher = Dispatcher {
+            shared: shared.clone(),
+            pods: pods.clone(),
+            workers: Arc::default(),
+            _informers: informers,
+        };
         supervisor.spawn_until_shutdown("kubelet", dispatcher.run());
         Self { shared, pods }
     }
@@ -281,6 +286,8 @@ struct Dispatcher {
     shared: Arc<Shared>,
     pods: Informer,
     workers: Workers,
+    /// The local copies are kept up to date for as long as these are held.
+    _informers: Informers,
 }
 
 impl Dispatcher {

@@ -2,13 +2,14 @@
 //! containers (logs, exec, attach). It knows only `cri`, not the runtime behind it, and is an API client like any other.
 //!
 //! Absent on purpose, until what they need exists: static Pods, volumes of PersistentVolumeClaims and CSI drivers, image
-//! volumes, eviction, image garbage collection, resource managers, ephemeral containers, in-place resize, checkpointing,
+//! volumes, eviction, image garbage collection, resource managers, in-place resize, checkpointing,
 //! gRPC probes, the HTTP API on port 10250.
 
 mod actions;
 mod config;
 mod containers;
 mod env;
+mod ephemeral;
 mod images;
 mod kubelet;
 mod logs;

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use serde_json::{Map, Value, json};
 
 use crate::actions::{Doing, Ended, Views, is_initialized, is_sidecar};
+use crate::ephemeral;
 
 /// What the worker knows beside the containers.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,10 @@ pub(crate) fn build(pod: &Pod, views: &Views, view: &PodView, old: &Value, now: 
     }
     let list: Vec<Value> = spec.containers.iter().map(|c| container(c, views, initialized, false)).collect();
     status.insert("containerStatuses".to_owned(), Value::Array(list));
+    let ephemeral: Vec<Value> = ephemeral::containers(spec).iter().map(|c| ephemeral_container(c, views)).collect();
+    if !ephemeral.is_empty() {
+        status.insert("ephemeralContainerStatuses".to_owned(), Value::Array(ephemeral));
+    }
     let conditions = conditions(pod, spec, views, view, phase, old, now);
     status.insert("conditions".to_owned(), Value::Array(conditions));
     Value::Object(status)
@@ -189,6 +194,16 @@ fn container(container: &Container, views: &Views, initialized: bool, init: bool
         .collect();
     if !mounts.is_empty() {
         status["volumeMounts"] = Value::Array(mounts);
+    }
+    status
+}
+
+/// An ephemeral container is never ready, for nobody sends it requests.
+fn ephemeral_container(of: &Container, views: &Views) -> Value {
+    let mut status = container(of, views, true, false);
+    status["ready"] = json!(false);
+    if let Some(status) = status.as_object_mut() {
+        status.remove("started");
     }
     status
 }

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, backoff_seconds, crashes_after, is_sidecar};
-use crate::containers::{PodHands, StartFailure, Started};
+use crate::containers::{PodHands, Run, StartFailure, Started};
+use crate::ephemeral;
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
@@ -158,7 +159,8 @@ impl Worker {
 
     fn container(&self, name: &str) -> Option<Container> {
         let spec = self.pod().spec.as_ref()?;
-        spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name).cloned()
+        let found = spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name);
+        found.cloned().or_else(|| ephemeral::containers(spec).into_iter().find(|c| c.name == name))
     }
 
     async fn run(
@@ -205,6 +207,7 @@ impl Worker {
         for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
             self.views.insert(container.name.clone(), ContainerView::default());
         }
+        self.take_ephemeral();
         let Some(sandbox) = newest else {
             self.recall_ended();
             return;
@@ -273,12 +276,20 @@ impl Worker {
                     self.hands.pod = pod;
                     self.hands.about = ObjectReference::to(PODS, &object);
                     self.object = object;
+                    self.take_ephemeral();
                     if contradicts(self.pod(), &self.written["conditions"]) {
                         self.reconcile_at.get_or_insert(tokio::time::Instant::now() + RECONCILE_AFTER);
                     }
                 }
             }
             Told::Gone => self.gone = true,
+        }
+    }
+
+    /// Ephemeral containers may come while the Pod runs.
+    fn take_ephemeral(&mut self) {
+        for container in self.hands.pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten()) {
+            self.views.entry(container.name.clone()).or_default();
         }
     }
 
@@ -378,11 +389,31 @@ impl Worker {
         view.started = false;
         view.ready = false;
         let attempt = view.restarts;
-        let (hands, pod_ip, name) = (self.hands.clone(), self.view.pod_ip.clone(), name.to_owned());
+        let target = match self.target_of(name) {
+            Ok(target) => target,
+            Err(message) => {
+                let about = self.hands.about_container(name);
+                self.hands.recorder().event(about, EventType::Warning, "Failed", format!("Error: {message}"));
+                return self.container_failed(name, StartFailure::new("CreateContainerConfigError", message));
+            }
+        };
+        let run = Run { sandbox, pod_ip: self.view.pod_ip.clone(), attempt, target };
+        let (hands, name) = (self.hands.clone(), name.to_owned());
         self.work.push(Box::pin(async move {
-            let started = hands.start(&container, &sandbox, &pod_ip, attempt).await;
+            let started = hands.start(&container, &run).await;
             Done::Started(name, Box::new(started))
         }));
+    }
+
+    /// The container whose processes an ephemeral one is to see.
+    fn target_of(&self, name: &str) -> Result<Option<ContainerId>, String> {
+        let target = self.pod().spec.as_ref().and_then(|spec| ephemeral::target(spec, name));
+        let Some(target) = target else { return Ok(None) };
+        match self.views.get(target).map(|view| &view.doing) {
+            Some(Doing::Running { id, .. } | Doing::Stopping { id, .. }) => Ok(Some(id.clone())),
+            Some(Doing::Ended(end)) => Ok(Some(end.id.clone())),
+            _ => Err(format!("unable to find target container {target}")),
+        }
     }
 
     fn back_off(&mut self, name: &str, seconds: i64, until: Timestamp) {
@@ -427,7 +458,8 @@ impl Worker {
         };
         let sidecars: Vec<&Container> = spec.init_containers.iter().flatten().filter(|c| is_sidecar(c)).collect();
         let init = spec.init_containers.iter().flatten().filter(|c| !is_sidecar(c));
-        let ordinary: Vec<&Container> = spec.containers.iter().chain(init).collect();
+        let ephemeral = ephemeral::containers(&spec);
+        let ordinary: Vec<&Container> = spec.containers.iter().chain(init).chain(&ephemeral).collect();
         for container in &ordinary {
             if running(&self.views, &container.name) {
                 self.stop_container(&container.name, None, format!("Stopping container {}", container.name));
@@ -579,7 +611,9 @@ impl Worker {
                         self.setup_retry = None;
                         self.take_sandbox(sandbox);
                         // What ran in the old sandbox has to be started again in the new one.
-                        for view in self.views.values_mut() {
+                        let pod = self.hands.pod.clone();
+                        let once = |name: &str| pod.spec.as_ref().is_some_and(|s| ephemeral::is_ephemeral(s, name));
+                        for (_, view) in self.views.iter_mut().filter(|(name, _)| !once(name)) {
                             if let Doing::Running { .. } | Doing::Stopping { .. } = view.doing {
                                 view.doing = ContainerView::default().doing;
                             }

@@ -180,7 +180,9 @@ impl Strategy for Bound {
         }
         (self.rules.prepare_update)(new, old, context);
         self.canonicalize(new);
-        if context.subresource != Subresource::Status && self.grows(new, old) {
+        // Where a Pod runs is decided for it, not asked for.
+        let asked = !matches!(context.subresource, Subresource::Status | Subresource::Other("binding"));
+        if asked && self.grows(new, old) {
             let generation = int(&old["metadata"], "generation").unwrap_or_default() + 1;
             child(new, "metadata")["generation"] = json!(generation);
         }

@@ -60,6 +60,9 @@ pub(crate) struct ContainerSpec {
     /// The pod's `/dev/shm`.
     pub(crate) shm: PathBuf,
     pub(crate) pid: NamespaceMode,
+    /// The container whose PID namespace it joins.
+    #[serde(default)]
+    pub(crate) target: Option<String>,
     /// Absolute path of its log.
     pub(crate) log_path: Option<PathBuf>,
     pub(crate) stdin: bool,

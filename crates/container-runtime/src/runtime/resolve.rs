@@ -7,7 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use cri::{
-    ContainerConfig, LinuxContainerSecurityContext, Mount, RuntimeError, SeccompProfile, SupplementalGroupsPolicy,
+    ContainerConfig, LinuxContainerSecurityContext, Mount, NamespaceMode, RuntimeError, SeccompProfile,
+    SupplementalGroupsPolicy,
 };
 use rustix::fs::{major, minor};
 
@@ -68,6 +69,8 @@ pub(super) fn resolve(
         Some(paths) => paths.clone(),
         None => default.iter().map(PathBuf::from).collect(),
     };
+    // Where the pod's containers share their processes there is nothing to join.
+    let target = config.target.as_ref().filter(|_| place.pid == NamespaceMode::Container);
     let spec = ContainerSpec {
         id: place.id.clone(),
         directory: place.directory.clone(),
@@ -91,7 +94,8 @@ pub(super) fn resolve(
         privileged: security.privileged,
         cgroup: place.cgroup.clone(),
         shm: place.shm.clone(),
-        pid: place.pid,
+        pid: if target.is_some() { NamespaceMode::Pod } else { place.pid },
+        target: target.map(ToString::to_string),
         log_path: config.log_path.as_ref().map(|path| place.log_directory.join(path)),
         stdin: config.stdin,
         stdin_once: config.stdin_once,

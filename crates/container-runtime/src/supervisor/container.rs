@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,18 +82,31 @@ impl Container {
         }
     }
 
+    /// The container whose PID namespace it joins.
+    pub(super) fn target(&self) -> Option<&String> {
+        self.spec.target.as_ref()
+    }
+
+    /// Its first process, if it runs.
+    pub(super) fn process(&self) -> Option<OwnedFd> {
+        match &self.state {
+            State::Running { pidfd, .. } => pidfd.try_clone().ok(),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_tty(&self) -> bool {
         self.spec.process.tty
     }
 
     // === starting
 
-    /// Runs it. On an error it has exited with code 128.
-    pub(super) fn start(&mut self, sandbox: &Sandbox) -> Result<(), StartFailure> {
+    /// Runs it, among the processes of `target` if there is one. On an error it has exited with code 128.
+    pub(super) fn start(&mut self, sandbox: &Sandbox, target: Option<OwnedFd>) -> Result<(), StartFailure> {
         if !matches!(self.state, State::Created) {
             return Err(StartFailure::new("the container was started before"));
         }
-        self.try_start(sandbox).inspect_err(|failure| {
+        self.try_start(sandbox, target).inspect_err(|failure| {
             let now = SystemClock.now();
             self.finish(ExitRecord {
                 started_at: None,
@@ -105,7 +118,7 @@ impl Container {
         })
     }
 
-    fn try_start(&mut self, sandbox: &Sandbox) -> Result<(), StartFailure> {
+    fn try_start(&mut self, sandbox: &Sandbox, target: Option<OwnedFd>) -> Result<(), StartFailure> {
         if sandbox.is_stopped() {
             return Err(StartFailure::new("the pod sandbox is stopped"));
         }
@@ -123,12 +136,15 @@ impl Container {
         let (parent, reporter) = pair().map_err(io_failure("failed to create a socket"))?;
         let own_pids = if self.spec.pid == NamespaceMode::Container { libc::CLONE_NEWPID } else { 0 };
         let mut streams = Some(streams);
-        let cloned = sandbox
-            .in_shared_pids(|| match clone_into(libc::CLONE_NEWNS | own_pids, entrances.unified())? {
-                Cloned::Child => run_container(&self.spec, &entrances, streams.take().flatten(), &reporter),
-                Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
-            })
-            .map_err(io_failure("failed to create a process"))?;
+        let make = || match clone_into(libc::CLONE_NEWNS | own_pids, entrances.unified())? {
+            Cloned::Child => run_container(&self.spec, &entrances, streams.take().flatten(), &reporter),
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        };
+        let cloned = match &target {
+            Some(target) => sandbox.in_pid_namespace_of(|| enter_pids_of(target.as_fd()), make),
+            None => sandbox.in_shared_pids(make),
+        };
+        let cloned = cloned.map_err(io_failure("failed to create a process"))?;
         drop((streams, reporter));
         let (pid, pidfd) = cloned;
         let outcome = collect(&parent).inspect_err(|_| reap(pid))?;
@@ -188,14 +204,13 @@ impl Container {
             let entrances = self.entrances()?;
             let (parent, reporter) = pair().map_err(io_failure("failed to create a socket"))?;
             let mut streams = Some(streams);
-            let enter = || {
-                use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
-                move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            };
-            let made = sandbox.in_pid_namespace_of(enter, || match clone_into(0, entrances.unified())? {
-                Cloned::Child => run_exec(&spec, pidfd.as_fd(), &entrances, streams.take().flatten(), &reporter),
-                Cloned::Parent { pid, .. } => Ok(pid),
-            });
+            let made = sandbox.in_pid_namespace_of(
+                || enter_pids_of(pidfd.as_fd()),
+                || match clone_into(0, entrances.unified())? {
+                    Cloned::Child => run_exec(&spec, pidfd.as_fd(), &entrances, streams.take().flatten(), &reporter),
+                    Cloned::Parent { pid, .. } => Ok(pid),
+                },
+            );
             let pid = made.map_err(io_failure("failed to create a process in the container"))?;
             drop((streams, reporter));
             let outcome = collect(&parent).inspect_err(|_| reap(pid))?;
@@ -290,6 +305,12 @@ struct Ends {
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+}
+
+/// Children go into the PID namespace of the process from now on.
+fn enter_pids_of(process: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+    move_into_thread_name_spaces(process, ThreadNameSpaceType::PROCESS_ID)
 }
 
 /// Waits for a child that has said that it is about to exit.

@@ -237,8 +237,17 @@ impl Supervisor {
         let Some(sandbox) = &self.sandbox else {
             return answer(Reply::Failed { message: "the pod sandbox is not set up".into() });
         };
+        let target = self.containers.get(id).and_then(Container::target);
+        let target = match target.map(|target| self.containers.get(target).and_then(Container::process)) {
+            None => None,
+            Some(Some(process)) => Some(process),
+            Some(None) => {
+                let message = "the target container is not running".to_owned();
+                return answer(Reply::NotStarted { message, exit_code: 128 });
+            }
+        };
         let Some(container) = self.containers.get_mut(id) else { return answer(Reply::NoSuchContainer) };
-        match container.start(sandbox) {
+        match container.start(sandbox, target) {
             Ok(()) => answer(Reply::Started(container.report())),
             Err(failure) => answer(Reply::NotStarted { message: failure.message, exit_code: failure.exit_code }),
         }

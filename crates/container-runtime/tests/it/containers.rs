@@ -243,3 +243,29 @@ async fn limits_hold_and_out_of_memory_is_told() {
     assert_eq!((status.resources.memory_limit_bytes, status.resources.cpu_shares), (Some(128 << 20), Some(512)));
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_container_may_join_the_processes_of_another() {
+    let world = World::new().await;
+    let pod = world.pod("a").await;
+    let target = world.start(&pod, world.container_config(&["sleep"])).await;
+    let looking = |target: &cri::ContainerId| ContainerConfig {
+        target: Some(target.clone()),
+        ..world.container_config(&["read", "/proc/1/cmdline"])
+    };
+    let (code, log) = world.run(&pod, looking(&target)).await;
+    assert_eq!(code, 0);
+    assert!(log.contains("sleep"), "{log}");
+    // What joined is not the target's child, and its end is told like any other.
+    let mut config = world.container_config(&["sleep"]);
+    config.target = Some(target.clone());
+    let joined = world.start(&pod, config).await;
+    world.runtime.stop_container(&target, Duration::ZERO).await.expect("stop");
+    let ContainerState::Exited { exit_code: 137, .. } = world.ended(&joined).await else {
+        panic!("it goes with its target")
+    };
+    let id = world.create(&pod, looking(&target)).await;
+    let error = world.runtime.start_container(&id).await.expect_err("no target").to_string();
+    assert!(error.contains("the target container is not running"), "{error}");
+    world.close().await;
+}

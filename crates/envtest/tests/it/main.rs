@@ -4,6 +4,7 @@ mod custom_resources;
 mod daemonset;
 mod cronjob;
 mod determinism;
+mod ephemeral;
 mod faults;
 mod garbage;
 mod job;

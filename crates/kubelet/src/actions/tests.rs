@@ -102,3 +102,24 @@ fn a_failed_init_container_ends_a_pod_that_never_restarts() {
         spec(json!({"restartPolicy": "Never", "initContainers": [{"name": "i"}], "containers": [{"name": "c"}]}));
     assert!(actions(&spec, &views(&[("i", ended(1, 5), 1), ("c", new(), 0)]), at(10)).finished);
 }
+
+#[test]
+fn an_ephemeral_container_starts_at_once_and_only_once() {
+    let spec = spec(json!({"containers": [{"name": "c"}], "initContainers": [{"name": "i"}],
+                           "ephemeralContainers": [{"name": "e"}]}));
+    let all = |i: Doing, e: Doing| actions(&spec, &views(&[("i", i, 0), ("c", new(), 0), ("e", e, 0)]), at(10));
+    assert_eq!(all(running(), new()).steps, [start("e", false)]);
+    assert_eq!(all(running(), ended(1, 5)).steps, []);
+    assert_eq!(all(ended(0, 5), ended(0, 6)).steps, [start("c", false)]);
+}
+
+#[test]
+fn an_ephemeral_container_goes_when_the_others_have_ended() {
+    let spec = spec(json!({"restartPolicy": "Never", "containers": [{"name": "c"}],
+                           "ephemeralContainers": [{"name": "e"}]}));
+    let all = |c: Doing, e: Doing| actions(&spec, &views(&[("c", c, 0), ("e", e, 0)]), at(10));
+    let last = all(ended(0, 9), running());
+    assert_eq!((last.steps, last.finished), (vec![Action::Stop { name: "e".into() }], false));
+    assert!(all(ended(0, 9), ended(137, 9)).finished);
+    assert!(!all(running(), ended(0, 9)).finished);
+}
