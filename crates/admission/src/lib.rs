@@ -1,19 +1,21 @@
 //! Built-in admission plugins, with upstream's names and in upstream's order
 //! (`pkg/kubeapiserver/options/plugins.go`), one file each, listed in one table.
 //!
-//! Absent on purpose, until what they serve exists: PodSecurity, DefaultStorageClass,
-//! StorageObjectInUseProtection, webhooks and policies.
+//! Absent until what they serve exists: PodSecurity, DefaultStorageClass, StorageObjectInUseProtection, policies.
+//! Webhooks are asked after the plugins ([`Webhooks`]).
 
 mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_resize;
 mod priority;
 mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod taint_nodes_by_condition;
 mod unserved_kinds;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -24,12 +26,14 @@ pub use default_toleration_seconds::DefaultTolerationSeconds;
 pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
 pub use node_restriction::NodeRestriction;
+pub use pod_resize::PodResizeValidator;
 pub use priority::Priority;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use taint_nodes_by_condition::TaintNodesByCondition;
 pub use unserved_kinds::UnservedKinds;
+pub use webhooks::{Endpoint, WebhookTransport, Webhooks};
 
 /// All plugins, in the order in which they run.
 pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
@@ -42,6 +46,7 @@ pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
+        Box::new(PodResizeValidator),
         Box::new(ResourceQuota),
         Box::new(UnservedKinds),
     ]

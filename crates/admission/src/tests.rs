@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use api::resources::{DAEMONSETS, NAMESPACES, NODES, PODS};
+use api::resources::{INGRESSES, NAMESPACES, NODES, PODS};
 use apimachinery::{AdmissionRequest, ApiError, Object, Operation, Reader, Resource, UserInfo};
 use component_base::Random;
 use jiff::Timestamp;
@@ -87,6 +87,7 @@ pub(crate) fn request<'a>(
         old: None,
         user: &NOBODY,
         now: Timestamp::UNIX_EPOCH,
+        dry_run: false,
         warnings,
     }
 }
@@ -164,7 +165,7 @@ fn a_node_writes_itself_only_and_starts_tainted() {
 
 #[test]
 fn a_kind_that_nothing_acts_on_is_answered_with_a_warning() {
-    let set = json!({"metadata": {"name": "ds", "namespace": "dev"}});
-    let admitted = run(Operation::Create, DAEMONSETS, "dev", "ds", set, &jane()).unwrap();
-    assert!(admitted.warnings[0].contains("DaemonSet"), "{:?}", admitted.warnings);
+    let set = json!({"metadata": {"name": "in", "namespace": "dev"}});
+    let admitted = run(Operation::Create, INGRESSES, "dev", "in", set, &jane()).unwrap();
+    assert!(admitted.warnings[0].contains("Ingress"), "{:?}", admitted.warnings);
 }

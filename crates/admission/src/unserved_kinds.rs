@@ -23,7 +23,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("networking.k8s.io", "ipaddresses"),
     ("networking.k8s.io", "networkpolicies"),
     ("networking.k8s.io", "servicecidrs"),
-    ("policy", "poddisruptionbudgets"),
     ("resource.k8s.io", "deviceclasses"),
     ("resource.k8s.io", "devicetaintrules"),
     ("resource.k8s.io", "resourceclaims"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -71,6 +72,8 @@ pub struct AdmissionRequest<'a> {
     pub user: &'a UserInfo,
     /// Wall time of the request.
     pub now: Timestamp,
+    /// Whether nothing will be committed.
+    pub dry_run: bool,
     /// Sentences for the `Warning` header.
     pub warnings: &'a mut Vec<String>,
 }
@@ -108,10 +111,21 @@ pub trait Admission: Send + Sync + std::fmt::Debug {
     fn validate(&self, _request: &AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
         Ok(())
     }
+
     /// What the final object takes from other objects, or why there is not enough. Runs after all plugins'
     /// [`Admission::validate`]. The server commits the charges before the object, and asks again if somebody else was
     /// faster.
     fn charge(&self, _request: &AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<Vec<Charge>, ApiError> {
         Ok(Vec::new())
     }
+}
+
+/// Others that are asked over the network, after the plugins: webhooks.
+#[async_trait]
+pub trait RemoteAdmission: Send + Sync + std::fmt::Debug {
+    /// Changes the object, or refuses it. True if it was changed.
+    async fn admit(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<bool, ApiError>;
+
+    /// Refuses the final object.
+    async fn validate(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError>;
 }

@@ -13,7 +13,7 @@ mod write;
 
 use std::sync::Arc;
 
-use apimachinery::{Admission, ApiError, Object, Reader, Resource, UserInfo};
+use apimachinery::{Admission, ApiError, Object, Reader, RemoteAdmission, Resource, UserInfo};
 use client::Target;
 use component_base::{Clock, Random};
 use datastore::Datastore;
@@ -72,6 +72,7 @@ pub struct Engine {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) admission: Vec<Box<dyn Admission>>,
+    pub(crate) remote_admission: Box<dyn RemoteAdmission>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     pub(crate) service_network: ServiceNetwork,
@@ -83,11 +84,12 @@ impl Engine {
         datastore: Arc<dyn Datastore>,
         caches: Arc<Caches>,
         admission: Vec<Box<dyn Admission>>,
+        remote_admission: Box<dyn RemoteAdmission>,
         clock: Arc<dyn Clock>,
         random: Arc<Random>,
         service_network: ServiceNetwork,
     ) -> Self {
-        Self { datastore, caches, admission, clock, random, service_network }
+        Self { datastore, caches, admission, remote_admission, clock, random, service_network }
     }
 
     /// The watch cache.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apimachinery::{Admission, ApiError, Object, Reader, UserInfo};
+use apimachinery::{Admission, ApiError, Object, Reader, RemoteAdmission, UserInfo};
 use client::Target;
 use component_base::metrics::{Counter, Histogram, Registry};
 use component_base::{Clock, Random, Supervisor};
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub datastore: Arc<dyn Datastore>,
     /// The admission plugins, in the order in which they run.
     pub admission: Vec<Box<dyn Admission>>,
+    /// Who is asked over the network after them.
+    pub remote_admission: Box<dyn RemoteAdmission>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Names and uids.
@@ -95,6 +97,7 @@ impl ApiServer {
             config.datastore,
             caches.clone(),
             config.admission,
+            config.remote_admission,
             config.clock.clone(),
             config.random,
             config.service_network,

@@ -5,6 +5,7 @@
 mod client;
 mod controller;
 mod events;
+mod http_client;
 mod https;
 mod informer;
 pub mod kubeconfig;
@@ -15,6 +16,7 @@ mod transport;
 pub use client::{Client, typed_value};
 pub use controller::{Outcome, ReconcileError, Reconciler, run_controller};
 pub use events::{EventRecorder, EventType, ObjectReference};
+pub use http_client::HttpClient;
 pub use https::{Secret, ServerUrl, TlsSettings, secure};
 pub use informer::{Change, IndexFunction, Informer, Informers, Store};
 pub use queue::WorkQueue;

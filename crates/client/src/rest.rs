@@ -28,7 +28,7 @@ pub use answer::{Response, Streaming};
 pub use websocket::WebSocket;
 
 use crate::https::{Secret, ServerUrl, TlsSettings};
-use connections::Connections;
+pub(crate) use connections::Connections;
 
 /// How the server knows who asks, apart from a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::{Endpoint, WebhookTransport, Webhooks};
 use apimachinery::UserInfo;
 use apiserver::{ApiServer, NODE_PORTS, ServerConfig, ServiceCidr, ServiceNetwork, TokenAuthority};
+use async_trait::async_trait;
 use client::{Client, Informers};
 use component_base::Supervisor;
 use component_base::metrics::Registry;
@@ -35,6 +37,18 @@ pub(crate) struct ControlPlane {
     supervisor: Supervisor,
 }
 
+/// No webhook runs in a simulated cluster.
+#[derive(Debug)]
+struct Nowhere;
+
+#[async_trait]
+impl WebhookTransport for Nowhere {
+    async fn post(&self, endpoint: &Endpoint, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, String> {
+        let place = endpoint.dial.as_deref().unwrap_or(&endpoint.url);
+        Err(format!("dial tcp {place}: connect: connection refused"))
+    }
+}
+
 /// Controllers are service accounts of `kube-system`.
 #[derive(Debug)]
 struct ControllerClients {
@@ -60,6 +74,7 @@ impl ControlPlane {
         let config = ServerConfig {
             datastore,
             admission: admission::plugins(world.random.clone()),
+            remote_admission: Box::new(Webhooks::new(Arc::new(Nowhere), world.random.clone())),
             clock: world.clock.clone(),
             random: world.random.clone(),
             authority: Arc::new(TokenAuthority::new(issuer, token_key).map_err(|error| failed(&error))?),

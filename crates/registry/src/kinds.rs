@@ -19,6 +19,7 @@ mod scheduling;
 mod secret;
 mod service_account;
 mod storage;
+mod webhooks;
 mod workload;
 
 use apimachinery::names::dns_subdomain;
@@ -58,6 +59,9 @@ pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
         ("batch", "Job") => &batch::JOB,
         ("batch", "CronJob") => &batch::CRON_JOB,
         ("autoscaling", "HorizontalPodAutoscaler") => &autoscaling::RULES,
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
+            &webhooks::RULES
+        }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::RULES,
         ("coordination.k8s.io", "Lease") => &coordination::RULES,
         ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,

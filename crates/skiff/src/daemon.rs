@@ -9,6 +9,7 @@ mod node;
 mod readiness;
 mod role;
 mod traffic;
+mod webhooks;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -42,8 +42,8 @@ impl Engine {
             check_preconditions(target, &current, &options.preconditions)?;
             let old = current.value();
             let mut nothing = Value::Null;
-            self.admit(context, Operation::Delete, target, &mut nothing, Some(&old))?;
-            self.validate(context, Operation::Delete, target, &mut nothing, Some(&old))?;
+            self.admit(context, Operation::Delete, target, &mut nothing, Some(&old)).await?;
+            self.validate(context, Operation::Delete, target, &mut nothing, Some(&old)).await?;
             let new = self.begin_deletion(&rules, &old, options);
             if gone(&new) && !rules.keeps_deleted(&new) {
                 match self.remove_once(context, target, &current, &new).await? {

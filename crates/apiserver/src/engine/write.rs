@@ -47,7 +47,7 @@ impl Engine {
         let now = self.clock.now();
         metadata::begin(&mut value, now, &self.random);
         strategy.default(&mut value);
-        self.admit(context, Operation::Create, target, &mut value, None)?;
+        self.admit(context, Operation::Create, target, &mut value, None).await?;
         strategy.default(&mut value);
         strategy.prepare_for_create(&mut value, &self.write_context(context, target, now));
         metadata::tidy(&mut value);
@@ -62,7 +62,7 @@ impl Engine {
         check(resource, &name, &faults)?;
         context.warnings.extend(strategy.warnings(&value, None));
         let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, &mut value, None)?;
-        self.validate(context, Operation::Create, target, &mut value, None)?;
+        self.validate(context, Operation::Create, target, &mut value, None).await?;
         let generated = !meta_text(&value, "generateName").is_empty();
         let stored = Object::to_stored(&value).map_err(ApiError::internal)?;
         let charged = self.charge(context, Operation::Create, target, &mut value, None).await?;
@@ -151,7 +151,7 @@ impl Engine {
                 return Err(ApiError::modified(resource.group, resource.plural, target.name));
             }
             let warned = context.warnings.len();
-            let reserved = self.prepare_update(context, target, &mut new, &old)?;
+            let reserved = self.prepare_update(context, target, &mut new, &old).await?;
             if gone(&new) && !self.rules(resource)?.keeps_deleted(&new) {
                 return self.remove(context, target, &current, &new).await;
             }
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Everything between the change and the commit.
-    fn prepare_update<'a>(
+    async fn prepare_update<'a>(
         &'a self,
         context: &mut RequestContext,
         target: Target<'_>,
@@ -192,7 +192,7 @@ impl Engine {
         let mut admitted = std::mem::take(new);
         let write_context = self.write_context(context, target, now);
         strategy.prepare_for_update(&mut admitted, old, &write_context);
-        self.admit(context, Operation::Update, target, &mut admitted, Some(old))?;
+        self.admit(context, Operation::Update, target, &mut admitted, Some(old)).await?;
         *new = admitted;
         metadata::tidy(new);
         let subresource = subresource(target.subresource);
@@ -203,7 +203,7 @@ impl Engine {
             context.warnings.extend(strategy.warnings(new, Some(old)));
         }
         let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, new, Some(old))?;
-        self.validate(context, Operation::Update, target, new, Some(old))?;
+        self.validate(context, Operation::Update, target, new, Some(old)).await?;
         Ok(reserved)
     }
 
@@ -262,8 +262,8 @@ impl Engine {
         }
     }
 
-    /// Runs the mutating half of all admission plugins.
-    pub(super) fn admit(
+    /// Runs the mutating half of all admission plugins, and then of those that are asked over the network.
+    pub(crate) async fn admit(
         &self,
         context: &mut RequestContext,
         operation: Operation,
@@ -273,11 +273,19 @@ impl Engine {
     ) -> Result<(), ApiError> {
         let name = admitted_name(target, object);
         let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
-        self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &*self.caches))
+        self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &*self.caches))?;
+        let changed = self.remote_admission.admit(&mut request, &*self.caches).await?;
+        if changed && matches!(operation, Operation::Create | Operation::Update) {
+            // Whoever changed it knows neither the schema nor its defaults.
+            let mut quiet = RequestContext::of(context.user.clone());
+            self.decode(&mut quiet, target.resource, object)?;
+            self.rules(target.resource)?.default(object);
+        }
+        Ok(())
     }
 
     /// Runs the validating half.
-    pub(super) fn validate(
+    pub(crate) async fn validate(
         &self,
         context: &mut RequestContext,
         operation: Operation,
@@ -286,8 +294,9 @@ impl Engine {
         old: Option<&Value>,
     ) -> Result<(), ApiError> {
         let name = admitted_name(target, object);
-        let request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
-        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))
+        let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
+        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))?;
+        self.remote_admission.validate(&mut request, &*self.caches).await
     }
 
     pub(super) fn admission_request<'a>(
@@ -308,6 +317,7 @@ impl Engine {
             old,
             user: &context.user,
             now: self.clock.now(),
+            dry_run: context.dry_run,
             warnings: &mut context.warnings,
         }
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use api::resources::PODS;
-use apimachinery::{ApiError, Object, Reader};
+use apimachinery::{ApiError, Object, Operation, Reader};
 use component_base::Shutdown;
 use cri::ExecOptions;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use serde_json::{Value, json};
 
 use super::body::{Body, streaming, whole, with_body};
 use super::port_forward::{self, Forwarder};
@@ -16,17 +17,24 @@ use super::remote_command::{self, Session};
 use super::request::{Query, ResourceRoute};
 use super::upgrade::{Transport, Upgrade};
 use super::websocket;
+use crate::engine::RequestContext;
 use crate::node_connector::{ContainerTarget, LogOptions, LogStream};
 use crate::server::ApiServer;
 
 /// Serves `log`, `exec`, `attach`, `portforward` and `proxy`.
 pub(crate) async fn serve(
     server: &Arc<ApiServer>,
+    context: &mut RequestContext,
     route: &ResourceRoute,
     query: &Query,
     request: Request<Incoming>,
     shutdown: Shutdown,
 ) -> Result<Response<Body>, ApiError> {
+    if let Some(mut options) = admitted_options(route, query) {
+        let (engine, target) = (server.engine(), route.target());
+        engine.admit(context, Operation::Connect, target, &mut options, None).await?;
+        engine.validate(context, Operation::Connect, target, &mut options, None).await?;
+    }
     match (route.resource.plural, route.subresource.as_str()) {
         ("pods", "log") if *request.method() == Method::GET => logs(server, route, query).await,
         ("pods", subresource @ ("exec" | "attach")) => {
@@ -68,6 +76,32 @@ pub(crate) async fn serve(
             format!("{what} of {} is not served yet; see README.md for what is", route.resource.plural),
         )),
     }
+}
+
+/// What admission is asked about a connection; logs are only read.
+fn admitted_options(route: &ResourceRoute, query: &Query) -> Option<Value> {
+    let kind = match (route.resource.plural, route.subresource.as_str()) {
+        (_, "exec") => "PodExecOptions",
+        (_, "attach") => "PodAttachOptions",
+        (_, "portforward") => "PodPortForwardOptions",
+        ("services", "proxy") => "ServiceProxyOptions",
+        (_, "proxy") => "PodProxyOptions",
+        _ => return None,
+    };
+    let mut options = json!({"kind": kind, "apiVersion": "v1"});
+    for flag in ["stdin", "stdout", "stderr", "tty"].into_iter().filter(|flag| query.flag(flag)) {
+        options[flag] = json!(true);
+    }
+    if !query.text("container").is_empty() {
+        options["container"] = json!(query.text("container"));
+    }
+    if !query.all("command").is_empty() {
+        options["command"] = json!(query.all("command"));
+    }
+    if route.subresource == "proxy" {
+        options["path"] = json!(format!("/{}", route.rest));
+    }
+    Some(options)
 }
 
 async fn logs(server: &Arc<ApiServer>, route: &ResourceRoute, query: &Query) -> Result<Response<Body>, ApiError> {

@@ -56,7 +56,7 @@ async fn dispatch(
 ) -> Result<Response<Body>, ApiError> {
     let ResourceRequest { route, query, request, shutdown, .. } = request;
     if matches!(route.subresource.as_str(), "exec" | "attach" | "portforward" | "log" | "proxy") {
-        return connect::serve(server, &route, &query, request, shutdown).await;
+        return connect::serve(server, context, &route, &query, request, shutdown).await;
     }
     let served = match route.resource.subresource(&route.subresource) {
         Some(subresource) => subresource.verbs,

@@ -102,10 +102,9 @@ pub(crate) async fn serve(
     }
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
-    if let Some(location) = parts.headers.get(LOCATION).and_then(|l| l.to_str().ok()).filter(|l| l.starts_with('/')) {
-        if let Ok(rewritten) = HeaderValue::from_str(&format!("{prefix}{location}")) {
-            parts.headers.insert(LOCATION, rewritten);
-        }
+    let location = parts.headers.get(LOCATION).and_then(|l| l.to_str().ok()).filter(|l| l.starts_with('/'));
+    if let Some(rewritten) = location.and_then(|l| HeaderValue::from_str(&format!("{prefix}{l}")).ok()) {
+        parts.headers.insert(LOCATION, rewritten);
     }
     Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()))
 }

@@ -1,16 +1,17 @@
-//! Binding a Pod to a node and evicting it (upstream: `pkg/registry/core/pod/storage`).
+//! Binding a Pod to a node (upstream: `pkg/registry/core/pod/storage`).
+
+mod budget;
+mod eviction;
 
 use std::sync::Arc;
 
-use api::resources::{PODDISRUPTIONBUDGETS, PODS};
-use apimachinery::labels::Selector;
-use apimachinery::{ApiError, Object, Reader};
-use client::{DeleteOptions, Target};
+use api::resources::PODS;
+use apimachinery::{ApiError, Object};
+use client::Target;
 use serde_json::{Value, json};
 
 use super::answer;
 use crate::engine::RequestContext;
-use crate::http::delete_options;
 use crate::server::ApiServer;
 
 impl ApiServer {
@@ -61,100 +62,22 @@ impl ApiServer {
         self.engine().change_object(context, pod, &bound).await?;
         answer(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
     }
-
-    /// Deletes a Pod if its disruption budget allows it.
-    pub(super) async fn evict(
-        &self,
-        context: &mut RequestContext,
-        target: Target<'_>,
-        eviction: &Value,
-    ) -> Result<Arc<Object>, ApiError> {
-        let pod = self.engine().get(Target { subresource: "", ..target })?;
-        let value = pod.value();
-        let finished = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
-        let deleting = pod.meta().deletion_timestamp.is_some();
-        if !finished && !deleting {
-            self.spend_budget(context, &pod, &value).await?;
-        }
-        let options: DeleteOptions = delete_options(&eviction["deleteOptions"])?;
-        self.engine().delete(context, Target { subresource: "", ..target }, &options).await?;
-        answer(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
-    }
-
-    async fn spend_budget(&self, context: &mut RequestContext, pod: &Object, value: &Value) -> Result<(), ApiError> {
-        let meta = pod.meta();
-        let budgets: Vec<Arc<Object>> = self
-            .caches()
-            .list(PODDISRUPTIONBUDGETS, &meta.namespace)
-            .into_iter()
-            .filter(|budget| {
-                Selector::from_label_selector(&budget.value()["spec"]["selector"])
-                    .is_ok_and(|selector| selector.matches(&meta.labels))
-            })
-            .collect();
-        let [budget] = budgets.as_slice() else {
-            return match budgets.len() {
-                0 => Ok(()),
-                _ => Err(ApiError::internal(
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-                )),
-            };
-        };
-        let ready = value["status"]["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|c| c["type"] == "Ready" && c["status"] == "True");
-        let budget_value = budget.value();
-        let policy = budget_value["spec"]["unhealthyPodEvictionPolicy"].as_str().unwrap_or("IfHealthyBudget");
-        let healthy = budget_value["status"]["currentHealthy"].as_i64().unwrap_or(0);
-        let desired = budget_value["status"]["desiredHealthy"].as_i64().unwrap_or(0);
-        if !ready && (policy == "AlwaysAllow" || (healthy >= desired && desired > 0)) {
-            return Ok(());
-        }
-        let target = Target::object(PODDISRUPTIONBUDGETS, &meta.namespace, &budget.meta().name).subresource("status");
-        let now = self.now_text();
-        let spend = |current: &Value| -> Result<Value, ApiError> {
-            let allowed = current["status"]["disruptionsAllowed"].as_i64().unwrap_or(0);
-            let observed = current["status"]["observedGeneration"].as_i64().unwrap_or(0);
-            if observed < current["metadata"]["generation"].as_i64().unwrap_or(0) {
-                return Err(ApiError::too_many_requests(
-                    "Cannot evict pod as the disruption budget's status is not yet up to date",
-                    10,
-                ));
-            }
-            if allowed < 1 {
-                let mut error =
-                    ApiError::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 0);
-                error.causes = vec![apimachinery::Cause {
-                    reason: "DisruptionBudget".to_owned(),
-                    message: format!(
-                        "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
-                        budget.meta().name
-                    ),
-                    field: String::new(),
-                }];
-                return Err(error);
-            }
-            let mut new = current.clone();
-            new["status"]["disruptionsAllowed"] = json!(allowed - 1);
-            new["status"]["disruptedPods"][&meta.name] = json!(now);
-            Ok(new)
-        };
-        self.engine().change_object(context, target, &spend).await.map(|_| ())
-    }
 }
 
 /// Sets a condition of its type; the transition time moves only if the status does.
-fn set_condition(object: &mut Value, condition: Value) {
+fn set_condition(object: &mut Value, mut condition: Value) {
     let conditions = &mut object["status"]["conditions"];
     if !conditions.is_array() {
         *conditions = json!([]);
     }
     if let Some(list) = conditions.as_array_mut() {
         match list.iter_mut().find(|c| c["type"] == condition["type"]) {
-            Some(existing) if existing["status"] == condition["status"] => {}
-            Some(existing) => *existing = condition,
+            Some(existing) => {
+                if existing["status"] == condition["status"] {
+                    condition["lastTransitionTime"] = existing["lastTransitionTime"].take();
+                }
+                *existing = condition;
+            }
             None => list.push(condition),
         }
     }

@@ -21,7 +21,7 @@ const IDLE_MAX: usize = 8;
 type Sender = SendRequest<Full<Bytes>>;
 
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     server: ServerUrl,
     tls: Option<Arc<ClientConfig>>,
     server_name: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(
+    pub(crate) fn new(
         server: ServerUrl,
         tls: Option<Arc<ClientConfig>>,
         server_name: Option<String>,
@@ -40,7 +40,7 @@ impl Connections {
     }
 
     /// Sends over a kept connection or a new one, and waits for the answer's header. An error is a sentence.
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
         while let Some(mut sender) = self.take_idle() {
             match sender.send_request(request.clone()).await {
                 Ok(response) => {

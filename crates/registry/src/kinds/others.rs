@@ -12,9 +12,6 @@ use crate::value::{has, int, list, text, time};
 /// The rules of kinds that have no file of their own.
 pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
     Some(match (group, kind) {
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
-            &WEBHOOKS
-        }
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => &POLICY,
         ("admissionregistration.k8s.io", _) => &POLICY_BINDING,
         ("apiregistration.k8s.io", "APIService") => &API_SERVICE,
@@ -41,13 +38,6 @@ pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
 const OF_SPEC: Rules = Rules { name: subdomain, generation: Generation::Of("spec"), ..Rules::NONE };
 /// A kind without a generation.
 const PLAIN: Rules = Rules { name: subdomain, ..Rules::NONE };
-
-static WEBHOOKS: Rules = Rules {
-    generation: Generation::Of("webhooks"),
-    unconditional_update: false,
-    row: Some(|o, now| vec![name(o), json!(list(o, "webhooks").len()), age(o, now)]),
-    ..PLAIN
-};
 
 static POLICY: Rules = Rules {
     unconditional_update: false,

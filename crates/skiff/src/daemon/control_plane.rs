@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use admission::Webhooks;
 use anyhow::{Context, Result};
 use apimachinery::UserInfo;
 use apiserver::{Acceptor, ApiServer, NODE_PORTS, ServerConfig, ServiceNetwork, TlsFiles, TokenAuthority};
@@ -15,6 +16,7 @@ use scheduler::SchedulerConfig;
 use tokio::net::TcpListener;
 
 use super::clients::{ControllerClients, client};
+use super::webhooks::HttpsWebhooks;
 use super::{World, kubernetes_service};
 use crate::cluster::Cluster;
 use crate::pki::Pki;
@@ -43,6 +45,10 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
     let config = ServerConfig {
         datastore,
         admission: admission::plugins(world.random.clone()),
+        remote_admission: Box::new(Webhooks::new(
+            Arc::new(HttpsWebhooks::new(world.supervisor.clone())),
+            world.random.clone(),
+        )),
         clock: world.clock.clone(),
         random: world.random.clone(),
         authority: Arc::new(TokenAuthority::new(issuer, &pki.token_key)?),

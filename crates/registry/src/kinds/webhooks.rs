@@ -1,0 +1,132 @@
+//! MutatingWebhookConfiguration and ValidatingWebhookConfiguration (upstream: `pkg/apis/admissionregistration/validation`).
+
+use apimachinery::names::dns_subdomain;
+use apimachinery::{FieldError, FieldPath};
+use serde_json::{Value, json};
+
+use super::subdomain;
+use crate::check::{Seen, one_of};
+use crate::print::{age, name};
+use crate::rules::{Generation, Rules};
+use crate::value::{has, int, list, text};
+
+pub(super) static RULES: Rules = Rules {
+    name: subdomain,
+    generation: Generation::Of("webhooks"),
+    unconditional_update: false,
+    validate: |o| validate(o),
+    validate_update: |new, _, _| validate(new),
+    row: Some(|o, now| vec![name(o), json!(list(o, "webhooks").len()), age(o, now)]),
+    ..Rules::NONE
+};
+
+/// The longest time that a webhook may take, in seconds.
+const TIMEOUT_MAX: i64 = 30;
+
+fn validate(o: &Value) -> Vec<FieldError> {
+    let path = FieldPath::new("webhooks");
+    let mut seen = Seen::default();
+    let mut faults = Vec::new();
+    for (at, webhook) in list(o, "webhooks").iter().enumerate() {
+        let here = path.index(at);
+        faults.extend(validate_webhook(webhook, &here));
+        faults.extend(seen.check(&here.child("name"), text(webhook, "name")));
+    }
+    faults
+}
+
+fn validate_webhook(webhook: &Value, path: &FieldPath) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let called = text(webhook, "name");
+    let invalid = dns_subdomain(called);
+    if called.is_empty() {
+        faults.push(FieldError::required(&path.child("name"), ""));
+    } else if !invalid.is_empty() {
+        faults.push(FieldError::invalid(&path.child("name"), called, invalid.join(",")));
+    } else if called.split('.').count() < 3 {
+        let why = "should be a domain with at least three segments separated by dots";
+        faults.push(FieldError::invalid(&path.child("name"), called, why));
+    }
+    for (at, rule) in list(webhook, "rules").iter().enumerate() {
+        faults.extend(validate_rule(rule, &path.child("rules").index(at)));
+    }
+    faults.extend(one_of(&path.child("failurePolicy"), text(webhook, "failurePolicy"), &["Fail", "Ignore"]));
+    faults.extend(one_of(&path.child("matchPolicy"), text(webhook, "matchPolicy"), &["Equivalent", "Exact"]));
+    match text(webhook, "sideEffects") {
+        "" => {
+            let why = "must specify one of None, NoneOnDryRun";
+            faults.push(FieldError::required(&path.child("sideEffects"), why));
+        }
+        given => faults.extend(one_of(&path.child("sideEffects"), given, &["None", "NoneOnDryRun"])),
+    }
+    if int(webhook, "timeoutSeconds").is_some_and(|seconds| !(1..=TIMEOUT_MAX).contains(&seconds)) {
+        let why = "the timeout value must be between 1 and 30 seconds";
+        faults.push(FieldError::invalid(&path.child("timeoutSeconds"), &webhook["timeoutSeconds"], why));
+    }
+    let versions = list(webhook, "admissionReviewVersions");
+    let below = path.child("admissionReviewVersions");
+    if versions.is_empty() {
+        faults.push(FieldError::required(&below, "must specify one of v1, v1beta1"));
+    } else if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
+        faults.push(FieldError::invalid(
+            &below,
+            &webhook["admissionReviewVersions"],
+            "must include at least one of v1, v1beta1",
+        ));
+    }
+    faults.extend(validate_client(&webhook["clientConfig"], &path.child("clientConfig")));
+    faults
+}
+
+fn validate_rule(rule: &Value, path: &FieldPath) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    for key in ["operations", "apiGroups", "apiVersions", "resources"] {
+        let below = path.child(key);
+        let all = list(rule, key);
+        if all.is_empty() {
+            faults.push(FieldError::required(&below, ""));
+        }
+        let star = all.iter().any(|one| one == "*");
+        if star && all.len() > 1 && key != "resources" {
+            let why = "if '*' is present, must not specify other ".to_owned()
+                + match key {
+                    "apiGroups" => "API groups",
+                    "apiVersions" => "API versions",
+                    other => other,
+                };
+            faults.push(FieldError::invalid(&below, &rule[key], why));
+        }
+        for (at, one) in all.iter().filter_map(Value::as_str).enumerate() {
+            if key == "operations" {
+                faults.extend(one_of(&below.index(at), one, &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]));
+            } else if one.is_empty() && key != "apiGroups" {
+                faults.push(FieldError::required(&below.index(at), ""));
+            }
+        }
+    }
+    faults.extend(one_of(&path.child("scope"), text(rule, "scope"), &["*", "Cluster", "Namespaced"]));
+    faults
+}
+
+fn validate_client(client: &Value, path: &FieldPath) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if has(client, "url") == has(client, "service") {
+        faults.push(FieldError::required(path, "exactly one of url or service is required"));
+    } else if let Some(url) = client["url"].as_str()
+        && !url.starts_with("https://")
+    {
+        let why = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+        faults.push(FieldError::invalid(&path.child("url"), url, why));
+    } else {
+        let service = &client["service"];
+        for key in
+            ["name", "namespace"].into_iter().filter(|key| has(client, "service") && text(service, key).is_empty())
+        {
+            faults.push(FieldError::required(
+                &path.child("service").child(key),
+                &format!("service {key} is required")[..],
+            ));
+        }
+    }
+    faults
+}
