@@ -44,6 +44,17 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
     ("reportingComponent", "reportingController"),
 ];
 
+/// The name in the storage version of a field that a selector names.
+pub(super) fn stored_field(resource: &Resource, field: &str) -> String {
+    let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
+    let known = EVENT_FIELDS.iter().find(|(_, new)| resource.group == "events.k8s.io" && *new == first);
+    match (known, rest) {
+        (Some((core, _)), Some(rest)) => format!("{core}.{rest}"),
+        (Some((core, _)), None) => (*core).to_owned(),
+        (None, _) => field.to_owned(),
+    }
+}
+
 fn rename(
     value: &mut Value,
     fields: &'static [(&str, &str)],

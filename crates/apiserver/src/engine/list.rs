@@ -27,8 +27,10 @@ impl Selection {
     /// Parses the selectors of `options` for `resource`, whose rules are `rules`.
     pub(crate) fn parse(resource: &Resource, rules: KindRules, options: &ListOptions) -> Result<Self, ApiError> {
         let labels = Selector::parse(&options.label_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
-        let fields = FieldSelector::parse(&options.field_selector).map_err(|e| ApiError::bad_request(e.to_string()))?;
-        for (field, ..) in &fields.terms {
+        let fields = FieldSelector::parse(&options.field_selector);
+        let mut fields = fields.map_err(|e| ApiError::bad_request(e.to_string()))?;
+        for (field, ..) in &mut fields.terms {
+            *field = super::convert::stored_field(resource, field);
             let general = field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced());
             if !general && !rules.selects_by(field) {
                 return Err(ApiError::bad_request(format!("field label not supported: {field}")));

@@ -6,6 +6,7 @@ use api::resources::PODS;
 use apimachinery::{ApiError, Object, Operation, Reader};
 use component_base::Shutdown;
 use cri::ExecOptions;
+use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use super::request::{Query, ResourceRoute};
 use super::upgrade::{Transport, Upgrade};
 use super::websocket;
 use crate::engine::RequestContext;
-use crate::node_connector::{ContainerTarget, LogOptions, LogStream};
+use crate::node_connector::{ContainerTarget, LogBytes, LogOptions, LogStream};
 use crate::server::ApiServer;
 
 /// Serves `log`, `exec`, `attach`, `portforward` and `proxy`.
@@ -36,7 +37,17 @@ pub(crate) async fn serve(
         engine.validate(context, Operation::Connect, target, &mut options, None).await?;
     }
     match (route.resource.plural, route.subresource.as_str()) {
-        ("pods", "log") if *request.method() == Method::GET => logs(server, route, query).await,
+        ("pods", "log") if *request.method() == Method::GET => {
+            let bytes = logs(server, route, query).await?;
+            if !request.headers().contains_key(UPGRADE) {
+                let cell = parking_lot::Mutex::new(bytes);
+                let body = futures_util::stream::poll_fn(move |context| cell.lock().as_mut().poll_next(context));
+                return Ok(with_body(StatusCode::OK, "text/plain", streaming(body)));
+            }
+            let upgrade = Upgrade::accept(request, &websocket::LOG_PROTOCOLS)?;
+            let protocol = upgrade.protocol;
+            Ok(upgrade.switch(shutdown, move |connection| websocket::send_log(connection, bytes, protocol)))
+        }
         ("pods", subresource @ ("exec" | "attach")) => {
             let exec = subresource == "exec";
             let options = exec_options(query, exec)?;
@@ -104,7 +115,7 @@ fn admitted_options(route: &ResourceRoute, query: &Query) -> Option<Value> {
     Some(options)
 }
 
-async fn logs(server: &Arc<ApiServer>, route: &ResourceRoute, query: &Query) -> Result<Response<Body>, ApiError> {
+async fn logs(server: &Arc<ApiServer>, route: &ResourceRoute, query: &Query) -> Result<LogBytes, ApiError> {
     let target = container_target(server, route, query.text("container"), false)?;
     let since_time = match query.text("sinceTime") {
         "" => None,
@@ -126,10 +137,7 @@ async fn logs(server: &Arc<ApiServer>, route: &ResourceRoute, query: &Query) -> 
         limit_bytes: query.number("limitBytes")?,
         stream,
     };
-    let bytes = server.node_connector()?.logs(&target, options).await?;
-    let cell = parking_lot::Mutex::new(bytes);
-    let body = streaming(futures_util::stream::poll_fn(move |context| cell.lock().as_mut().poll_next(context)));
-    Ok(with_body(StatusCode::OK, "text/plain", body))
+    server.node_connector()?.logs(&target, options).await
 }
 
 fn exec_options(query: &Query, exec: bool) -> Result<ExecOptions, ApiError> {

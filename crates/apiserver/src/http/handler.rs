@@ -218,7 +218,7 @@ fn one(
         (Shape::Table, _) if matches!(route.subresource.as_str(), "" | "status") => {
             let include = IncludeObject::parse(query.text("includeObject"))?;
             let rules = server.engine().rules(route.resource)?;
-            let rows = vec![row(&rules, object, include, server.clock().now())];
+            let rows = vec![row(route.resource, &rules, object, include, server.clock().now())];
             let metadata = json!({"resourceVersion": object.meta().resource_version.to_string()});
             encoded(form.encoding, status, &table(columns(route.resource, &rules), rows, metadata))
         }
@@ -248,7 +248,7 @@ fn many(
             let include = IncludeObject::parse(query.text("includeObject"))?;
             let now = server.clock().now();
             let rules = server.engine().rules(route.resource)?;
-            let rows = page.items.iter().map(|object| row(&rules, object, include, now)).collect();
+            let rows = page.items.iter().map(|object| row(route.resource, &rules, object, include, now)).collect();
             encoded(encoding, StatusCode::OK, &table(columns(route.resource, &rules), rows, metadata))
         }
         (Shape::Metadata, encoding) => {

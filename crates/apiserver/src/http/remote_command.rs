@@ -14,8 +14,16 @@ use super::spdy::{self, Stream, StreamReader, StreamWriter};
 use super::upgrade::Served;
 
 /// The protocols of exec and attach.
-pub(crate) const SERVED: Served =
-    Served { web_socket: &["v5.channel.k8s.io", "v4.channel.k8s.io"], spdy: &["v4.channel.k8s.io"] };
+pub(crate) const SERVED: Served = Served {
+    web_socket: &[
+        "v5.channel.k8s.io",
+        "v4.channel.k8s.io",
+        "v4.base64.channel.k8s.io",
+        "channel.k8s.io",
+        "base64.channel.k8s.io",
+    ],
+    spdy: &["v4.channel.k8s.io"],
+};
 /// How long the client may take to open its streams.
 const STREAMS_WITHIN: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,6 @@
 //! Tables: rows for people, made by the server (`meta.k8s.io/v1 Table`), and metadata-only objects.
 
-use apimachinery::{ApiError, Object, Resource};
+use apimachinery::{ApiError, Object, Resource, Strategy};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -44,8 +44,19 @@ pub(crate) fn columns(resource: &Resource, rules: &KindRules) -> Value {
 }
 
 /// The row of an object.
-pub(crate) fn row(rules: &KindRules, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
-    let cells = rules.row(object, now).unwrap_or_else(|| {
+pub(crate) fn row(
+    resource: &'static Resource,
+    rules: &KindRules,
+    object: &Object,
+    include: IncludeObject,
+    now: Timestamp,
+) -> Value {
+    let cells = match rules {
+        // Not the rules of the stored version: the object is in the served one.
+        KindRules::BuiltIn(_) => registry::strategy(resource).row(object, now),
+        KindRules::Custom(served) => served.ty.row(object, now),
+    };
+    let cells = cells.unwrap_or_else(|| {
         let created = object.meta().creation_timestamp;
         vec![json!(object.meta().name), created.map_or(Value::Null, |at| json!(at.to_string()))]
     });

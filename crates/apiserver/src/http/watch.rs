@@ -100,7 +100,7 @@ impl State {
             Shape::Metadata => line(kind, metadata_only(object).to_string().as_bytes()),
             Shape::Table => {
                 let now = (self.format.clock)();
-                let row = row(&self.format.rules, object, self.format.include, now);
+                let row = row(self.format.resource, &self.format.rules, object, self.format.include, now);
                 let version = json!({"resourceVersion": object.meta().resource_version.to_string()});
                 line(kind, self.table(vec![row], version).to_string().as_bytes())
             }

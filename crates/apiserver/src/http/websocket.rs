@@ -1,8 +1,11 @@
-//! exec and attach over WebSocket: the channel protocol `v5.channel.k8s.io` and `v4.channel.k8s.io`
-//! (upstream: `apimachinery/pkg/util/remotecommand`). Each binary message begins with its channel's number.
+//! exec and attach over WebSocket: the channel protocols, from `v5.channel.k8s.io` down to `channel.k8s.io`
+//! (upstream: `apimachinery/pkg/util/remotecommand`, `k8s.io/streaming/pkg/httpstream/wsstream`). Each message begins
+//! with its channel's number; in the forms for browsers that is a digit, and the rest is base64. Also logs.
 
 use std::io;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use cri::{ByteReader, ByteWriter, ExecSession, Terminal};
 use futures_util::{SinkExt, StreamExt};
@@ -17,7 +20,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
 use super::remote_command::{Session, exit_status, resize};
-use super::upgrade::CHUNK;
+use super::upgrade::{CHUNK, Served};
+use crate::node_connector::LogBytes;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -51,24 +55,85 @@ pub(crate) async fn bytes(connection: Upgraded) -> (impl AsyncRead + Send + Unpi
     (StreamReader::new(messages), SinkWriter::new(CopyToBytes::new(sink)))
 }
 
+/// The protocols of logs.
+pub(crate) const LOG_PROTOCOLS: Served = Served { web_socket: &["binary.k8s.io", "base64.binary.k8s.io"], spdy: &[] };
+
+/// Sends a log, a message a piece, and then says goodbye.
+pub(crate) async fn send_log(connection: Upgraded, mut bytes: LogBytes, protocol: &str) {
+    let mut socket = socket(connection).await;
+    while let Some(Ok(piece)) = bytes.next().await {
+        let message = match protocol {
+            "base64.binary.k8s.io" => Message::Text(BASE64_STANDARD.encode(&piece).into()),
+            _ => Message::Binary(piece),
+        };
+        if socket.send(message).await.is_err() {
+            return;
+        }
+    }
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    // Whoever is gone need not be told.
+    let _ = socket.close(Some(normal)).await;
+}
+
+/// What differs between the protocols of channels.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    /// The client may close a channel (v5).
+    closes_channels: bool,
+    /// The end is told as a Status; else a failure as text.
+    tells_status: bool,
+    base64: bool,
+}
+
+impl Form {
+    fn of(protocol: &str) -> Self {
+        Self {
+            closes_channels: protocol.starts_with("v5."),
+            tells_status: protocol.starts_with("v5.") || protocol.starts_with("v4."),
+            base64: protocol.contains("base64"),
+        }
+    }
+
+    fn message(self, channel: u8, bytes: &[u8]) -> Message {
+        match self.base64 {
+            true => Message::Text(format!("{channel}{}", BASE64_STANDARD.encode(bytes)).into()),
+            false => Message::Binary([&[channel], bytes].concat().into()),
+        }
+    }
+
+    /// Channel and payload of what the client sends.
+    fn parse(self, bytes: Bytes) -> Option<(u8, Bytes)> {
+        let (&channel, payload) = bytes.split_first()?;
+        if !self.base64 {
+            return Some((channel, bytes.slice(1..)));
+        }
+        Some((channel.checked_sub(b'0')?, BASE64_STANDARD.decode(payload).ok()?.into()))
+    }
+}
+
 /// Carries a session over WebSocket until the process ends or the client hangs up.
 pub(crate) async fn carry(connection: Upgraded, session: Session, protocol: &str) {
-    let closes_channels = protocol == "v5.channel.k8s.io";
-    if let Err(error) = exchange(socket(connection).await, session, closes_channels).await {
+    if let Err(error) = exchange(socket(connection).await, session, Form::of(protocol)).await {
         tracing::debug!(error = %error, "exec session ended early");
     }
 }
 
-async fn exchange(socket: Socket, session: Session, closes_channels: bool) -> io::Result<()> {
+async fn exchange(socket: Socket, session: Session, form: Form) -> io::Result<()> {
     let (mut sink, mut stream) = socket.split();
     let (sender, mut outgoing) = mpsc::channel::<Message>(QUEUE_MAX);
     let Session { streams: ExecSession { stdin, stdout, stderr, terminal, exit }, tells_exit_code } = session;
     let output = async {
-        let copies =
-            [(STDOUT, stdout), (STDERR, stderr)].map(|(channel, reader)| copy_out(channel, reader, sender.clone()));
+        let copies = [(STDOUT, stdout), (STDERR, stderr)]
+            .map(|(channel, reader)| copy_out(form, channel, reader, sender.clone()));
         futures_util::future::join_all(copies).await;
         let status = exit_status(exit.await, tells_exit_code);
-        let _ = sender.send(channel_message(ERROR, status.to_string().as_bytes())).await;
+        let said = match (form.tells_status, status["message"].as_str()) {
+            (true, _) => Some(status.to_string()),
+            (false, message) => message.map(str::to_owned),
+        };
+        if let Some(said) = said {
+            let _ = sender.send(form.message(ERROR, said.as_bytes())).await;
+        }
         let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = sender.send(Message::Close(Some(normal))).await;
     };
@@ -81,7 +146,7 @@ async fn exchange(socket: Socket, session: Session, closes_channels: bool) -> io
         }
         let _ = sink.close().await;
     };
-    let input = copy_in(&mut stream, stdin, terminal, closes_channels);
+    let input = copy_in(&mut stream, stdin, terminal, form);
     // The process' end ends the session. The client's end of input does not: output may still come.
     let (output, input) = (std::pin::pin!(output), std::pin::pin!(input));
     let finish = async {
@@ -93,11 +158,7 @@ async fn exchange(socket: Socket, session: Session, closes_channels: bool) -> io
     }
 }
 
-fn channel_message(channel: u8, bytes: &[u8]) -> Message {
-    Message::Binary([&[channel], bytes].concat().into())
-}
-
-async fn copy_out(channel: u8, reader: Option<ByteReader>, sender: mpsc::Sender<Message>) {
+async fn copy_out(form: Form, channel: u8, reader: Option<ByteReader>, sender: mpsc::Sender<Message>) {
     let Some(mut reader) = reader else { return };
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -105,7 +166,7 @@ async fn copy_out(channel: u8, reader: Option<ByteReader>, sender: mpsc::Sender<
             // A terminal whose other side is closed reads as an error: that is its end of file.
             Ok(0) | Err(_) => return,
             Ok(count) => {
-                if sender.send(channel_message(channel, &buffer[..count])).await.is_err() {
+                if sender.send(form.message(channel, &buffer[..count])).await.is_err() {
                     return;
                 }
             }
@@ -118,7 +179,7 @@ async fn copy_in(
     stream: &mut futures_util::stream::SplitStream<Socket>,
     mut stdin: Option<ByteWriter>,
     terminal: Option<Box<dyn Terminal>>,
-    closes_channels: bool,
+    form: Form,
 ) -> io::Result<()> {
     while let Some(message) = stream.next().await {
         let message = message.map_err(io::Error::other)?;
@@ -128,9 +189,10 @@ async fn copy_in(
             Message::Close(_) => return Ok(()),
             _ => continue,
         };
-        match bytes.split_first() {
-            Some((&STDIN, [])) if !closes_channels => {}
-            Some((&STDIN, data)) => {
+        let Some((channel, data)) = form.parse(bytes) else { continue };
+        match (channel, data.as_ref()) {
+            (STDIN, []) if !form.closes_channels => {}
+            (STDIN, data) => {
                 if let Some(writer) = &mut stdin
                     && writer.write_all(data).await.is_err()
                 {
@@ -138,8 +200,8 @@ async fn copy_in(
                     stdin = None;
                 }
             }
-            Some((&RESIZE, data)) => resize(terminal.as_deref(), data),
-            Some((&CLOSE, [STDIN])) if closes_channels => {
+            (RESIZE, data) => resize(terminal.as_deref(), data),
+            (CLOSE, [STDIN]) if form.closes_channels => {
                 if let Some(mut writer) = stdin.take() {
                     let _ = writer.shutdown().await;
                 }
@@ -148,4 +210,21 @@ async fn copy_in(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Form, Message, STDIN, STDOUT};
+
+    #[test]
+    fn forms_for_browsers_are_digits_and_base64() {
+        let plain = Form::of("channel.k8s.io");
+        assert_eq!(plain.message(STDOUT, b"hi"), Message::Binary(b"\x01hi".to_vec().into()));
+        assert_eq!(plain.parse(b"\x00hi".to_vec().into()), Some((STDIN, b"hi".to_vec().into())));
+        let browser = Form::of("v4.base64.channel.k8s.io");
+        assert_eq!(browser.message(STDOUT, b"hi"), Message::Text("1aGk=".into()));
+        assert_eq!(browser.parse(b"0aGk=".to_vec().into()), Some((STDIN, b"hi".to_vec().into())));
+        assert_eq!(browser.parse(b"0?".to_vec().into()), None);
+        assert!(browser.tells_status && !plain.tells_status && Form::of("v5.channel.k8s.io").closes_channels);
+    }
 }
