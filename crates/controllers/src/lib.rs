@@ -7,6 +7,7 @@ mod custom_resources;
 mod customresourcedefinition;
 mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoint;
 mod endpointslice;
 mod endpointslicemirroring;
@@ -31,6 +32,7 @@ mod serviceaccount;
 mod servicelb;
 mod statefulset;
 mod time;
+mod ttlafterfinished;
 
 pub use context::{Addresses, ControllerContext, IdentifiedClients};
 
@@ -46,6 +48,8 @@ pub const CONTROLLERS: &[Starter] = &[
     ("daemonset-controller", daemonset::start),
     ("statefulset-controller", statefulset::start),
     ("cronjob-controller", cronjob::start),
+    ("disruption-controller", disruption::start),
+    ("ttl-after-finished-controller", ttlafterfinished::start),
     ("endpoint-controller", endpoint::start),
     ("endpointslice-controller", endpointslice::start),
     ("endpointslice-mirroring-controller", endpointslicemirroring::start),

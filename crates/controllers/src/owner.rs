@@ -146,7 +146,7 @@ impl Claim<'_> {
         }
         let reference = reference(self.owner, self.object);
         let mut patch = json!({"metadata": {"uid": candidate.meta().uid, "ownerReferences": [reference]}});
-        if self.owner == JOBS {
+        if self.owner.is(JOBS) {
             // A Job keeps its Pods until it has counted them.
             patch["metadata"]["finalizers"] = json!([crate::job::FINALIZER]);
         }

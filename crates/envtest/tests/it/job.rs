@@ -208,3 +208,21 @@ fn a_pod_that_was_let_go_is_taken_again() {
         cluster.eventually("the Pod is the Job's again", adopted).await
     });
 }
+
+#[test]
+fn a_job_that_has_ended_goes_after_its_time() {
+    check(&Options::new(10), async |cluster| {
+        containers_exit(cluster, 5, 0);
+        cluster.apply(&work("ttlSecondsAfterFinished: 60", "Never")).await?;
+        becomes(cluster, "Complete").await?;
+        let ended = cluster.now();
+        let left = || match (cluster.list(JOBS, "default").len(), cluster.list(PODS, "default").len()) {
+            (0, 0) => Ok(()),
+            left => Err(format!("{left:?} Jobs and Pods")),
+        };
+        cluster.eventually("the Job and its Pod are gone", left).await?;
+        let took = cluster.now().duration_since(ended).as_secs();
+        assert!((59..65).contains(&took), "{took} s");
+        Ok(())
+    });
+}

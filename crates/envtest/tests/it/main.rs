@@ -3,6 +3,7 @@
 mod custom_resources;
 mod daemonset;
 mod cronjob;
+mod disruption;
 mod determinism;
 mod ephemeral;
 mod faults;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use api::resources::{PODDISRUPTIONBUDGETS, PODS};
+use api::resources::PODDISRUPTIONBUDGETS;
 use apimachinery::labels::Selector;
 use apimachinery::{ApiError, FieldError, FieldPath, Object, Reason};
 use client::{DeleteOptions, ListOptions, Target};
