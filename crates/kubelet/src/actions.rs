@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cri::ContainerId;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+use serde_json::Value;
 
 /// First back-off of a container that keeps ending, and of an image that can't be pulled.
 pub(crate) const BACKOFF_INITIAL_SECONDS: i64 = 10;
@@ -60,6 +61,10 @@ pub(crate) struct ContainerView {
     pub(crate) started: bool,
     /// Whether its readiness probe (if any) succeeds.
     pub(crate) ready: bool,
+    /// The resources that it was granted. None: it can't be resized.
+    pub(crate) allocated: Option<Value>,
+    /// The resources that it runs with.
+    pub(crate) actuated: Option<Value>,
 }
 
 impl Default for ContainerView {
@@ -74,6 +79,8 @@ impl Default for ContainerView {
             image: None,
             started: false,
             ready: false,
+            allocated: None,
+            actuated: None,
         }
     }
 }

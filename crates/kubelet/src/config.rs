@@ -206,7 +206,8 @@ fn shares(milli_cpu: i64) -> u64 {
     shares.clamp(SHARES_MIN, SHARES_MAX)
 }
 
-fn resources(pod: &Pod, container: &Container, node_memory_bytes: i64) -> LinuxContainerResources {
+/// The limits of a container.
+pub(crate) fn resources(pod: &Pod, container: &Container, node_memory_bytes: i64) -> LinuxContainerResources {
     let of = container.resources.as_ref();
     let (limits, requests) = (of.and_then(|r| r.limits.as_ref()), of.and_then(|r| r.requests.as_ref()));
     let cpu_limit = amount(limits, "cpu").map(|q| q.milli_value()).filter(|n| *n > 0);

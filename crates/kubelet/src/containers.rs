@@ -9,8 +9,8 @@ use api::resources::{CONFIGMAPS, PODS, RUNTIMECLASSES, SECRETS, SERVICEACCOUNTS}
 use apimachinery::{ApiError, Object};
 use client::{EventRecorder, EventType, ObjectReference, PatchKind, Target, WriteOptions};
 use cri::{
-    ContainerId, ContainerState, ContainerStatus, ExecOutput, Image, ImageService, Keyring, Mount, PodSandboxId,
-    PodSandboxStatus, RuntimeService,
+    ContainerId, ContainerState, ContainerStatus, ContainerUpdate, ExecOutput, Image, ImageService, Keyring, Mount,
+    PodSandboxId, PodSandboxStatus, RuntimeService,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret};
@@ -333,6 +333,34 @@ impl PodHands {
         let status = self.runtime().container_status(&id).await;
         let status = status.map_err(|error| StartFailure::new("RunContainerError", error.to_string()))?;
         Ok(Started { status, image })
+    }
+
+    /// Changes the limits of a container that runs to what `container` says. `memory_limit` is a limit that goes down:
+    /// below what is used the kernel would kill.
+    pub(crate) async fn update_resources(
+        &self,
+        container: &Container,
+        id: &ContainerId,
+        memory_limit: Option<u64>,
+    ) -> Result<(), String> {
+        if let Some(limit) = memory_limit {
+            let stats = self.runtime().container_stats(id).await;
+            let stats =
+                stats.map_err(|_| format!("unable to read memory usage for pod {:?}", names::full_name(&self.pod)))?;
+            let used = stats.memory.usage_bytes;
+            if used >= limit {
+                return Err(format!(
+                    "cannot decrease memory limits: attempting to set container {:?} memory limit ({limit}) below current \
+                     usage ({used})",
+                    container.name
+                ));
+            }
+        }
+        let mut resources = config::resources(&self.pod, container, self.shared.config.facts.memory_bytes);
+        // It is a property of processes, which have theirs.
+        resources.oom_score_adj = None;
+        let update = ContainerUpdate { resources };
+        self.runtime().update_container_resources(id, update).await.map_err(|error| error.to_string())
     }
 
     async fn configure(&self, container: &Container, image: &Image, run: &Run) -> Result<cri::ContainerConfig, String> {

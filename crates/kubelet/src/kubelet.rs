@@ -21,6 +21,7 @@ use crate::config::ClusterDns;
 use crate::logs::{LogError, LogQuery, LogSource};
 use crate::names;
 use crate::probe::ProbeDialer;
+use crate::resize::Allocations;
 use crate::traffic::TrafficBarrier;
 use crate::worker::{self, Told, WorkerHandle};
 
@@ -112,6 +113,7 @@ pub(crate) struct Shared {
     pub(crate) images: Arc<dyn ImageService>,
     pub(crate) recorder: EventRecorder,
     pub(crate) services: Informer,
+    pub(crate) allocations: Allocations,
     pub(crate) dialer: Arc<dyn ProbeDialer>,
     pub(crate) traffic: Arc<dyn TrafficBarrier>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -146,6 +148,7 @@ impl Kubelet {
             images,
             recorder,
             services,
+            allocations: Allocations::new(),
             dialer,
             traffic,
             clock,
@@ -160,12 +163,8 @@ impl Kubelet {
         };
         shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
         supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone()));
-        let dispatcher = Dispatcher {
-            shared: shared.clone(),
-            pods: pods.clone(),
-            workers: Arc::default(),
-            _informers: informers,
-        };
+        let dispatcher =
+            Dispatcher { shared: shared.clone(), pods: pods.clone(), workers: Arc::default(), _informers: informers };
         supervisor.spawn_until_shutdown("kubelet", dispatcher.run());
         Self { shared, pods }
     }

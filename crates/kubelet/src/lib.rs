@@ -2,7 +2,7 @@
 //! containers (logs, exec, attach). It knows only `cri`, not the runtime behind it, and is an API client like any other.
 //!
 //! Absent on purpose, until what they need exists: static Pods, volumes of PersistentVolumeClaims and CSI drivers, image
-//! volumes, eviction, image garbage collection, resource managers, in-place resize, checkpointing,
+//! volumes, eviction, image garbage collection, resource managers, checkpointing,
 //! gRPC probes, the HTTP API on port 10250.
 
 mod actions;
@@ -16,6 +16,7 @@ mod logs;
 mod names;
 mod node;
 mod probe;
+mod resize;
 mod status;
 mod traffic;
 mod volumes;

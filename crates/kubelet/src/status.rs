@@ -23,6 +23,40 @@ pub(crate) struct PodView {
     pub(crate) failed: Option<(String, String)>,
     /// Everything of the Pod has ended for good.
     pub(crate) finished: bool,
+    /// How far a resize is.
+    pub(crate) resize: Vec<ResizeCondition>,
+}
+
+const RESIZE_PENDING: &str = "PodResizePending";
+const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
+
+/// A condition that is only there while a resize is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResizeCondition {
+    kind: &'static str,
+    reason: &'static str,
+    message: String,
+    /// The Pod's generation that asked for the resize.
+    pub(crate) generation: i64,
+}
+
+impl ResizeCondition {
+    /// The node can't give that now.
+    pub(crate) fn deferred(message: String, generation: i64) -> Self {
+        Self { kind: RESIZE_PENDING, reason: "Deferred", message, generation }
+    }
+
+    /// It was granted.
+    pub(crate) fn in_progress(generation: i64) -> Self {
+        Self { kind: RESIZE_IN_PROGRESS, reason: "", message: String::new(), generation }
+    }
+
+    /// It was granted and could not be carried out. Whether that is news.
+    pub(crate) fn fail(&mut self, message: String) -> bool {
+        let news = self.message != message;
+        (self.reason, self.message) = ("Error", message);
+        news
+    }
 }
 
 fn time(at: Timestamp) -> Value {
@@ -166,18 +200,12 @@ fn container(container: &Container, views: &Views, initialized: bool, init: bool
     }
     if !id.is_empty() {
         status["containerID"] = json!(id);
-    }
-    if let Some(resources) = &container.resources {
-        let resources = serde_json::to_value(resources).unwrap_or(Value::Null);
-        if resources.as_object().is_some_and(|r| !r.is_empty()) {
-            status["allocatedResources"] = resources["requests"].clone();
-            if status["allocatedResources"].is_null()
-                && let Some(status) = status.as_object_mut()
-            {
-                status.remove("allocatedResources");
-            }
-            status["resources"] = resources;
+        let allocated = view.allocated.clone().unwrap_or_else(|| crate::resize::resources(container));
+        if !allocated["requests"].is_null() {
+            status["allocatedResources"] = allocated["requests"].clone();
         }
+        let actuated = view.actuated.clone().filter(|_| running);
+        status["resources"] = actuated.unwrap_or(allocated);
     }
     let mounts: Vec<Value> = container
         .volume_mounts
@@ -265,18 +293,22 @@ fn conditions(
         ("PodScheduled", true, "", String::new()),
     ];
     let own = list.each_ref().map(|(kind, ..)| *kind);
+    let is_own = |kind: &Value| own.iter().chain(&[RESIZE_PENDING, RESIZE_IN_PROGRESS]).any(|own| kind == own);
     // Conditions of others, such as readiness gates and disruptions, are theirs.
     let others = old["conditions"].as_array().into_iter().flatten();
-    let others = others.filter(|c| !own.iter().any(|kind| c["type"] == *kind)).cloned().collect::<Vec<_>>();
-    list.into_iter()
-        .map(|(kind, status, reason, message)| {
+    let others = others.filter(|c| !is_own(&c["type"])).cloned().collect::<Vec<_>>();
+    let generation = pod.metadata.generation.unwrap_or(0);
+    let list = list.into_iter().map(|(kind, status, reason, message)| (kind, status, reason, message, generation));
+    let resize = view.resize.iter().map(|c| (c.kind, true, c.reason, c.message.clone(), c.generation));
+    list.chain(resize)
+        .map(|(kind, status, reason, message, generation)| {
             let status = if status { "True" } else { "False" };
             let before = old["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind);
             let since = before.filter(|c| c["status"] == status).map(|c| c["lastTransitionTime"].clone());
             let mut condition = json!({
                 "type": kind, "status": status, "lastProbeTime": null,
                 "lastTransitionTime": since.filter(|s| !s.is_null()).unwrap_or_else(|| time(now)),
-                "observedGeneration": pod.metadata.generation.unwrap_or(0),
+                "observedGeneration": generation,
             });
             if !reason.is_empty() {
                 condition["reason"] = json!(reason);

@@ -2,6 +2,8 @@
 //! probes, work that is done), decides with [`crate::actions`], and runs the work beside itself. A Pod moves through
 //! running, terminating and terminated, and never back.
 
+mod resize;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
 use crate::status::{PodView, build, runtime_id};
+use resize::Resize;
 
 /// Runtime events that wait for a worker. A Pod has a handful of containers with four events each.
 pub(crate) const EVENTS_MAX: usize = 256;
@@ -68,6 +71,8 @@ enum Done {
     Stopped,
     LastWords(String, ContainerId, String),
     Refreshed,
+    /// The limits of a run of a container were changed to these resources, or why not.
+    Resized(String, ContainerId, Value, Result<(), String>),
     /// The status that was sent, and the object that the server made of it.
     Written(Value, Box<Result<Arc<Object>, ApiError>>),
 }
@@ -105,6 +110,7 @@ struct Worker {
     stop_requested: BTreeMap<String, bool>,
     gone: bool,
     refresh_at: tokio::time::Instant,
+    resize: Resize,
 }
 
 /// Starts the worker of `object`.
@@ -136,6 +142,7 @@ pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::S
         stop_requested: BTreeMap::new(),
         gone: false,
         refresh_at: tokio::time::Instant::now() + REFRESH,
+        resize: Resize::new(shared.allocations.freed()),
     };
     shared.supervisor.spawn_until_shutdown(format!("pod-{uid}"), async move {
         worker.run(told_receiver, events_receiver, probe_receiver).await;
@@ -170,6 +177,7 @@ impl Worker {
         mut probe_events: mpsc::Receiver<ProbeEvent>,
     ) {
         self.adopt().await;
+        self.recall_allocations();
         loop {
             self.decide();
             if self.life == Life::Terminated && self.work.is_empty() {
@@ -189,6 +197,7 @@ impl Worker {
                 Some(event) = runtime_events.recv() => self.take_runtime(event).await,
                 Some(event) = probe_events.recv() => self.take_probe(event),
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take_done(done),
+                () = self.resize.worth_asking() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
@@ -353,6 +362,7 @@ impl Worker {
             return;
         }
         self.turn_pull_errors();
+        self.resize();
         let Some(spec) = self.pod().spec.clone() else { return };
         let plan = actions(&spec, &self.views, self.now());
         for step in plan.steps {
@@ -397,6 +407,7 @@ impl Worker {
                 return self.container_failed(name, StartFailure::new("CreateContainerConfigError", message));
             }
         };
+        let container = self.with_granted(container);
         let run = Run { sandbox, pod_ip: self.view.pod_ip.clone(), attempt, target };
         let (hands, name) = (self.hands.clone(), name.to_owned());
         self.work.push(Box::pin(async move {
@@ -488,6 +499,7 @@ impl Worker {
         if deleted {
             self.life = Life::Terminated;
         }
+        self.hands.shared.allocations.release(names::uid(self.pod()));
         // A Pod that ended by itself stays to be read, until it is deleted.
         self.view.finished = true;
     }
@@ -552,10 +564,14 @@ impl Worker {
         let Some(container) = self.container(name) else { return };
         let Some(view) = self.views.get_mut(name) else { return };
         let end = Ended { id: id.clone(), code, reason, message, started_at, finished_at: finished_at.unwrap_or(now) };
-        view.crashes = crashes_after(view.crashes, &end);
         view.ready = false;
-        view.doing = Doing::Ended(end);
         let attempt = view.restarts;
+        if !self.ended_for_resize(name, &end)
+            && let Some(view) = self.views.get_mut(name)
+        {
+            view.crashes = crashes_after(view.crashes, &end);
+            view.doing = Doing::Ended(end);
+        }
         let (hands, name, id) = (self.hands.clone(), name.to_owned(), id.clone());
         self.work.push(Box::pin(async move {
             let said = hands.last_words(&container, attempt, code != 0).await;
@@ -630,6 +646,7 @@ impl Worker {
                 Err(failure) => self.container_failed(&name, failure),
             },
             Done::Stopped | Done::Refreshed => {}
+            Done::Resized(name, id, allocated, result) => self.take_resized(&name, &id, allocated, result),
             Done::Written(status, result) => {
                 self.writing = false;
                 self.take_written(status, *result);
@@ -657,6 +674,7 @@ impl Worker {
     }
 
     fn container_started(&mut self, name: &str, started: Started) {
+        self.restarted_for_resize(name);
         let Some(container) = self.container(name) else { return };
         let Some(view) = self.views.get_mut(name) else { return };
         let status = started.status;
@@ -691,6 +709,7 @@ impl Worker {
     }
 
     fn container_failed(&mut self, name: &str, failure: StartFailure) {
+        self.restarted_for_resize(name);
         let now = self.now();
         let about = self.hands.about_container(name);
         let Some(view) = self.views.get_mut(name) else { return };
@@ -766,7 +785,8 @@ impl Worker {
         let now = self.now();
         let setup = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
         let reconcile = self.reconcile_at.filter(|_| !self.writing);
-        let mut wake = [setup, self.write_retry, reconcile].into_iter().flatten().min();
+        let resize = self.resize.retry_at.filter(|_| self.life == Life::Running);
+        let mut wake = [setup, self.write_retry, reconcile, resize].into_iter().flatten().min();
         let mut consider = |at: Timestamp| {
             let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let at = tokio::time::Instant::now() + left + Duration::from_millis(1);
@@ -840,7 +860,8 @@ impl Worker {
     /// The status as it is now and the patch that makes the server's one the same; `None` if it is the same already.
     fn status_patch(&self) -> Option<(Value, Value)> {
         let shown = self.object.value();
-        let mut status = build(self.pod(), &self.views, &self.view, &shown["status"], self.now());
+        let view = PodView { resize: self.resize.conditions(), ..self.view.clone() };
+        let mut status = build(self.pod(), &self.views, &view, &shown["status"], self.now());
         keep_times(&mut status, &self.written);
         if status == self.written {
             return None;

@@ -15,6 +15,7 @@ mod namespace;
 mod node_loss;
 mod quota;
 mod replication;
+mod resize;
 mod rollout;
 mod services;
 mod statefulset;
