@@ -261,11 +261,12 @@ impl StatefulSetController {
                 }
             }
         }
-        match failures.as_slice() {
-            [] => Ok(()),
-            [failure] => Err(ApiError::internal(failure)),
-            failures => Err(ApiError::internal(format!("[{}]", failures.join(", ")))),
-        }
+        let text = match failures.as_slice() {
+            [] => return Ok(()),
+            [failure] => failure.clone(),
+            failures => format!("[{}]", failures.join(", ")),
+        };
+        Err(ApiError::new(Reason::InternalError, 500, text))
     }
 
     async fn own_claims(&self, set: &Set<'_>, owners: &[Owners]) -> Result<(), ApiError> {

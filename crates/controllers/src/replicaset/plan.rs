@@ -123,3 +123,6 @@ impl Plan {
         status
     }
 }
+
+#[cfg(test)]
+mod tests;

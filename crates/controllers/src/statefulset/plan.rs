@@ -291,15 +291,14 @@ fn holder(pod: &Pod, ordinal: i32, condemned: bool) -> Holder<'_> {
     Holder { name: identity::name(pod), uid: pod.metadata.uid.as_deref().unwrap_or_default(), ordinal, condemned }
 }
 
+/// Why a Pod can't have its claims now.
 fn blocked(observed: &Observed<'_>, ordinal: i32) -> Option<String> {
     let leaving = observed.claims.leaving(ordinal);
-    let first = leaving.first().map(|name| format!("pvc {name} is being deleted"));
-    match leaving.len() {
-        0 | 1 => first,
-        _ => {
-            let all: Vec<String> = leaving.iter().map(|name| format!("pvc {name} is being deleted")).collect();
-            Some(format!("[{}]", all.join(", ")))
-        }
+    let told: Vec<String> = leaving.iter().map(|name| format!("pvc {name} is being deleted")).collect();
+    match told.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        _ => Some(format!("[{}]", told.join(", "))),
     }
 }
 

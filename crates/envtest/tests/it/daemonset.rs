@@ -120,7 +120,7 @@ fn an_update_goes_node_by_node_and_keeps_its_revisions() {
         set_image(cluster, "example.org/agent:v2").await?;
         cluster
             .eventually("the update is done", || {
-                let ready = cluster.pods().iter().filter(|pod| envtest_ready(pod)).count();
+                let ready = cluster.pods().iter().filter(|pod| is_ready(pod)).count();
                 fewest = fewest.min(ready);
                 let images = images(cluster);
                 if images.values().all(|image| image.ends_with("v2")) && ready == 3 {
@@ -153,7 +153,7 @@ fn an_update_goes_node_by_node_and_keeps_its_revisions() {
     });
 }
 
-fn envtest_ready(pod: &Value) -> bool {
+fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
@@ -170,7 +170,7 @@ fn a_surge_never_leaves_a_node_without_a_pod() {
         cluster
             .eventually("the update is done", || {
                 let pods = cluster.pods();
-                fewest = fewest.min(pods.iter().filter(|pod| envtest_ready(pod)).count());
+                fewest = fewest.min(pods.iter().filter(|pod| is_ready(pod)).count());
                 most = most.max(pods.len());
                 let old = pods.iter().filter(|pod| pod["spec"]["containers"][0]["image"] == "example.org/agent:v1");
                 match old.count() {
