@@ -1,6 +1,4 @@
 //! LimitRange and ResourceQuota (upstream: `ValidateLimitRange`, `ValidateResourceQuota`).
-//!
-//! Absent: which scopes go with which resources, beyond the scopes themselves.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +9,7 @@ use super::subdomain;
 use crate::check::{Seen, immutable, invalid_each};
 use crate::print;
 use crate::rules::Rules;
-use crate::value::{as_quantity, entries, list, text};
+use crate::value::{as_quantity, entries, has, list, text};
 
 pub(super) static LIMIT_RANGE: Rules = Rules {
     name: subdomain,
@@ -31,7 +29,10 @@ pub(super) static RESOURCE_QUOTA: Rules = Rules {
             faults.extend(immutable(&path, &new["spec"]["scopes"], &old["spec"]["scopes"]));
             faults
         }
-        _ => Vec::new(),
+        _ => {
+            let path = FieldPath::new("status");
+            ["hard", "used"].iter().flat_map(|list| amounts(&path.child(list), &new["status"], list)).collect()
+        }
     },
     row: Some(quota_row),
     ..Rules::NONE
@@ -159,9 +160,19 @@ const SCOPES: [&str; 7] = [
 
 fn quota(spec: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("spec");
+    let mut faults = amounts(&path.child("hard"), spec, "hard");
+    faults.extend(scopes(&path.child("scopes"), spec));
+    if has(spec, "scopeSelector") {
+        faults.extend(scope_selector(&path.child("scopeSelector").child("matchExpressions"), spec));
+    }
+    faults
+}
+
+/// Faults of the amounts at `list`.
+fn amounts(path: &FieldPath, of: &Value, list: &str) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    for (name, value) in entries(spec, "hard") {
-        let here = path.child("hard").key(name);
+    for (name, value) in entries(of, list) {
+        let here = path.key(name);
         let malformed = invalid_each(&here, name, apimachinery::names::qualified_name(name));
         let known = counted(name) || ["hugepages-", "requests.hugepages-"].iter().any(|p| name.starts_with(p));
         if malformed.is_empty() && !name.contains('/') && !known {
@@ -181,25 +192,40 @@ fn quota(spec: &Value) -> Vec<FieldError> {
             }
         }
     }
-    faults.extend(scopes(&path.child("scopes"), spec));
     faults
 }
+
+/// How often a scope goes with none of the resources that the quota counts.
+fn misapplied(scope: &str, spec: &Value) -> usize {
+    entries(spec, "hard").filter(|(name, _)| counted(name) && !goes_with(scope, name)).count()
+}
+
+/// Whether a scope may narrow what is counted of a resource.
+fn goes_with(scope: &str, name: &str) -> bool {
+    let computing = ["cpu", "memory"].iter().any(|resource| {
+        name == *resource || ["requests.", "limits."].iter().any(|p| name.strip_prefix(p) == Some(resource))
+    });
+    match scope {
+        "BestEffort" => name == "pods",
+        "VolumeAttributesClass" => matches!(name, "persistentvolumeclaims" | "requests.storage"),
+        known if SCOPES.contains(&known) => name == "pods" || computing,
+        _ => true,
+    }
+}
+
+const OPPOSITES: [[&str; 2]; 2] = [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]];
 
 fn scopes(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let all: Vec<&str> = list(spec, "scopes").iter().filter_map(Value::as_str).collect();
     let invalid = |detail: &str| FieldError::invalid(path, &spec["scopes"], detail);
-    let counts_others = entries(spec, "hard").any(|(name, _)| counted(name) && !of_pods(name));
     for scope in &all {
         if !SCOPES.contains(scope) {
             faults.push(invalid("unsupported scope"));
         }
-        // Scopes of pods only filter what pods use.
-        if counts_others && !matches!(*scope, "VolumeAttributesClass") {
-            faults.push(invalid("unsupported scope applied to resource"));
-        }
+        faults.extend((0..misapplied(scope, spec)).map(|_| invalid("unsupported scope applied to resource")));
     }
-    for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
+    for pair in OPPOSITES {
         if pair.iter().all(|scope| all.contains(scope)) {
             faults.push(invalid("conflicting scopes"));
         }
@@ -207,9 +233,52 @@ fn scopes(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     faults
 }
 
-fn of_pods(name: &str) -> bool {
-    name == "pods" || ["cpu", "memory", "ephemeral-storage"].iter().any(|resource| name.ends_with(resource))
+fn scope_selector(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let expressions = list(&spec["scopeSelector"], "matchExpressions");
+    for expression in expressions {
+        let (scope, operator) = (text(expression, "scopeName"), text(expression, "operator"));
+        if !SCOPES.contains(&scope) {
+            faults.push(FieldError::invalid(&path.child("scopeName"), scope, "unsupported scope"));
+        }
+        let misapplied = misapplied(scope, spec);
+        faults.extend(
+            (0..misapplied)
+                .map(|_| FieldError::invalid(path, &spec["scopeSelector"], "unsupported scope applied to resource")),
+        );
+        if SCOPES.contains(&scope) && !OPERATED.contains(&scope) && operator != "Exists" {
+            let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, \
+                          ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort \
+                          or ResourceQuotaScopeCrossNamespacePodAffinity";
+            faults.push(FieldError::invalid(&path.child("operator"), operator, detail));
+        }
+        let values = list(expression, "values");
+        match operator {
+            "In" | "NotIn" if values.is_empty() => {
+                let detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+                faults.push(FieldError::required(&path.child("values"), detail));
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => {
+                let detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+                faults.push(FieldError::invalid(&path.child("values"), &expression["values"], detail));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => {
+                let detail = "not a valid selector operator";
+                faults.push(FieldError::invalid(&path.child("operator"), operator, detail));
+            }
+        }
+    }
+    for pair in OPPOSITES {
+        if pair.iter().all(|scope| expressions.iter().any(|e| text(e, "scopeName") == *scope)) {
+            faults.push(FieldError::invalid(path, &spec["scopes"], "conflicting scopes"));
+        }
+    }
+    faults
 }
+
+/// Scopes whose operator may be another than `Exists`.
+const OPERATED: [&str; 2] = ["PriorityClass", "VolumeAttributesClass"];
 
 fn quota_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
     let (mut requests, mut limits) = (Vec::new(), Vec::new());
@@ -227,3 +296,6 @@ fn quota_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {
     }
     vec![print::name(o), json!(requests.join(", ")), json!(limits.join(", ")), print::age(o, now)]
 }
+
+#[cfg(test)]
+mod tests;
