@@ -6,7 +6,6 @@
 
 mod plan;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use api::resources::RESOURCEQUOTAS;
 use apimachinery::{Reason, Resource};
 use async_trait::async_trait;
 use client::{Change, Client, Informer, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller};
+use parking_lot::RwLock;
 use registry::quota::{self, Evaluator};
 
 use crate::context::ControllerContext;
@@ -28,10 +28,12 @@ struct ResourceQuotaController {
     client: Client,
     context: ControllerContext,
     quotas: Informer,
-    /// The plurals, with groups, of what can be counted.
-    counted: BTreeMap<(&'static str, &'static str), Informer>,
-    kinds: Vec<Evaluator>,
+    counted: Arc<Counted>,
 }
+
+/// Everything that can be counted, with its informer; custom resources come and go.
+#[derive(Default)]
+struct Counted(RwLock<Vec<(Evaluator, Informer)>>);
 
 /// What a quota can count: what lives in namespaces and can be made and deleted there.
 fn countable() -> impl Iterator<Item = &'static Resource> {
@@ -57,11 +59,41 @@ pub(crate) fn start(context: &ControllerContext) {
             of_quotas.add(change.object().meta().key());
         }
     });
-    let mut counted = BTreeMap::new();
-    let mut kinds = Vec::new();
+    let counted: Arc<Counted> = Arc::default();
     for resource in countable() {
-        let Some(evaluator) = Evaluator::of(resource) else { continue };
-        let informer = context.informers.of(resource);
+        counted.watch(context, &queue, &quotas, resource, &context.informers.of(resource));
+    }
+    let (coming, going) = (counted.clone(), counted.clone());
+    let (of_context, of_queue, of_quotas) = (context.clone(), queue.clone(), quotas.clone());
+    let appear = move |resource: &'static Resource, informer: &Informer| {
+        coming.watch(&of_context, &of_queue, &of_quotas, resource, informer);
+        // What could not be counted before can be now.
+        let Some(evaluator) = Evaluator::of(resource) else { return };
+        for quota in of_quotas.store().list() {
+            if plan::tracks(&evaluator, &quota.value()["spec"]) {
+                of_queue.add(quota.meta().key());
+            }
+        }
+    };
+    let vanish = move |resource: &'static Resource| going.0.write().retain(|(kind, _)| !kind.resource().is(resource));
+    crate::custom_resources::follow(context, appear, vanish);
+    let client = context.client(NAME);
+    let controller = ResourceQuotaController { client, context: context.clone(), quotas, counted };
+    run_controller(&context.supervisor, &queue, WORKERS, Arc::new(controller));
+}
+
+impl Counted {
+    /// Counts `resource` from now on, and again when its objects leave something of a quota.
+    fn watch(
+        &self,
+        context: &ControllerContext,
+        queue: &WorkQueue,
+        quotas: &Informer,
+        resource: &'static Resource,
+        informer: &Informer,
+    ) {
+        let Some(evaluator) = Evaluator::of(resource) else { return };
+        self.0.write().push((evaluator, informer.clone()));
         let (queue, quotas, clock) = (queue.clone(), quotas.clone(), context.clock.clone());
         informer.on_change(move |change| {
             for quota in quotas.store().in_namespace(&change.object().meta().namespace) {
@@ -70,12 +102,7 @@ pub(crate) fn start(context: &ControllerContext) {
                 }
             }
         });
-        counted.insert((resource.group, resource.plural), informer);
-        kinds.push(evaluator);
     }
-    let client = context.client(NAME);
-    let controller = ResourceQuotaController { client, context: context.clone(), quotas, counted, kinds };
-    run_controller(&context.supervisor, &queue, WORKERS, Arc::new(controller));
 }
 
 #[async_trait]
@@ -89,12 +116,13 @@ impl Reconciler for ResourceQuotaController {
         let Some(object) = self.quotas.store().get(key) else { return Ok(Outcome::Done) };
         let meta = object.meta();
         let mut quota = object.value();
+        let counted = self.counted.0.read().clone();
+        let kinds: Vec<Evaluator> = counted.iter().map(|(kind, _)| *kind).collect();
         let objects = |kind: &Evaluator| {
-            let resource = kind.resource();
-            let informer = self.counted.get(&(resource.group, resource.plural));
+            let informer = counted.iter().find(|(other, _)| other == kind).map(|(_, informer)| informer);
             informer.map(|informer| informer.store().in_namespace(&meta.namespace)).unwrap_or_default()
         };
-        let used = quota::used(&quota, &self.kinds, objects, self.context.clock.now());
+        let used = quota::used(&quota, &kinds, objects, self.context.clock.now());
         let Some(status) = plan::status(&quota, used) else { return Ok(Outcome::After(RECOUNT)) };
         quota["status"] = status;
         match self.client.update_status(RESOURCEQUOTAS, &meta.namespace, &meta.name, quota).await {

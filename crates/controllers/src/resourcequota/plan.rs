@@ -22,10 +22,14 @@ pub(super) fn status(quota: &Value, counted: ResourceList) -> Option<Value> {
     Some(json!({"hard": resource_list::write(&hard), "used": resource_list::write(&used)}))
 }
 
+/// Whether a quota's spec or status counts something of the kind.
+pub(super) fn tracks(evaluator: &Evaluator, of: &Value) -> bool {
+    of["hard"].as_object().into_iter().flatten().any(|(name, _)| evaluator.counts(name))
+}
+
 /// Whether a change of an object may leave more of the quota than its status says.
 pub(super) fn frees(evaluator: &Evaluator, quota: &Value, change: &Change, now: Timestamp) -> bool {
-    let mut hard = quota["status"]["hard"].as_object().into_iter().flatten();
-    if !hard.any(|(name, _)| evaluator.counts(name)) {
+    if !tracks(evaluator, &quota["status"]) {
         return false;
     }
     match change {

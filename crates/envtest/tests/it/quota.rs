@@ -1,7 +1,8 @@
-use api::resources::{CONFIGMAPS, PODS, RESOURCEQUOTAS};
+use api::resources::{CONFIGMAPS, CUSTOMRESOURCEDEFINITIONS, PODS, RESOURCEQUOTAS};
 use client::{PatchKind, Target, WriteOptions};
 use envtest::{Cluster, Failure, Options, check};
 use futures_util::future::join_all;
+use registry::custom::watched_resource;
 use serde_json::{Value, json};
 
 use crate::WEB;
@@ -82,5 +83,41 @@ fn a_deployment_gets_as_many_pods_as_the_quota_allows() {
         cluster.scale("web", 3).await?;
         cluster.rolled_out("web").await?;
         used_becomes(cluster, json!({"pods": "3"})).await
+    });
+}
+
+const BOATS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: boats.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: boats, kind: Boat}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+";
+
+#[test]
+fn custom_resources_are_counted_as_soon_as_they_are_defined() {
+    check(&Options::new(24), async |cluster| {
+        let hard = json!({"count/boats.example.com": "1"});
+        let body = json!({"metadata": {"name": "q"}, "spec": {"hard": hard}});
+        cluster.client().create(RESOURCEQUOTAS, "default", body).await?;
+        cluster.apply(BOATS).await?;
+        let established = || {
+            let definition =
+                cluster.get(CUSTOMRESOURCEDEFINITIONS, "", "boats.example.com").ok_or("it is not there")?;
+            watched_resource(&definition.value()).ok_or_else(|| "it is not established".to_owned())
+        };
+        let boats = cluster.eventually("the definition is established", established).await?;
+        used_becomes(cluster, json!({"count/boats.example.com": "0"})).await?;
+        cluster.client().create(boats, "default", map("ark")).await?;
+        used_becomes(cluster, json!({"count/boats.example.com": "1"})).await?;
+        let refused = cluster.client().create(boats, "default", map("raft")).await.err().map(|error| error.message);
+        let refused = refused.unwrap_or_default();
+        assert!(refused.starts_with("boats.example.com \"raft\" is forbidden: exceeded quota: q"), "{refused}");
+        cluster.delete(boats, "default", "ark").await?;
+        used_becomes(cluster, json!({"count/boats.example.com": "0"})).await
     });
 }
