@@ -105,3 +105,20 @@ fn what_the_node_does_not_have_waits_until_it_has() {
         cluster.eventually("the condition is gone", gone).await
     });
 }
+
+#[test]
+fn what_was_granted_holds_over_a_restart_of_the_kubelet() {
+    check(&Options::new(64).nodes(1).outages(), async |cluster| {
+        run(cluster, "p", "1", "NotRequired").await?;
+        resize(cluster, "p", "2").await?;
+        container_becomes(cluster, "p", runs_with("2")).await?;
+        let node = &cluster.nodes()[0];
+        node.kill_kubelet();
+        resize(cluster, "p", "3").await?;
+        assert_eq!(status(cluster, "p")["containerStatuses"][0]["allocatedResources"]["cpu"], "2");
+        node.start_kubelet();
+        let container = container_becomes(cluster, "p", runs_with("3")).await?;
+        assert_eq!(container["restartCount"], 0);
+        Ok(())
+    });
+}
