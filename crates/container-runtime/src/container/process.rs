@@ -69,8 +69,11 @@ fn prepare_and_execute(spec: &ProcessSpec, reporter: &Reporter) -> Result<std::c
     )
     .map_err(|failure| StartFailure::new(failure.message.trim_start_matches("failed to resolve user: ").to_owned()))?;
     step("failed to report", reporter.user(&user))?;
-    step("failed to set oom_score_adj", std::fs::write("/proc/self/oom_score_adj", spec.oom_score_adj.to_string()))
-        .or_else(|failure| if spec.oom_score_adj == 0 { Ok(()) } else { Err(failure) })?;
+    match std::fs::write("/proc/self/oom_score_adj", spec.oom_score_adj.to_string()) {
+        // A node within a container may have no right to lower it; runc goes on there too.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied || spec.oom_score_adj == 0 => {}
+        written => step("failed to set oom_score_adj", written)?,
+    }
     new_session_keyring();
     own_streams(&user, spec.tty)?;
     change_directory(&spec.cwd)?;

@@ -269,3 +269,13 @@ async fn a_container_may_join_the_processes_of_another() {
     assert!(error.contains("the target container is not running"), "{error}");
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_score_that_the_kernel_refuses_keeps_nobody_from_running() {
+    let world = World::new().await;
+    let pod = world.pod("a").await;
+    let mut config = world.container_config(&["exit", "0"]);
+    config.resources.oom_score_adj = Some(-997);
+    assert_eq!(world.run(&pod, config).await.0, 0);
+    world.close().await;
+}
