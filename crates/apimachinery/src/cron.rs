@@ -93,10 +93,10 @@ impl Schedule {
             "@daily" | "@midnight" => "0 0 * * *",
             "@hourly" => "0 * * * *",
             _ => {
-                let Some(text) = text.strip_prefix("@every ") else {
+                let Some(pause) = text.strip_prefix("@every ") else {
                     return Err(format!("unrecognized descriptor: {text}"));
                 };
-                let pause = duration(text).map_err(|error| format!("failed to parse duration {text}: {error}"))?;
+                let pause = duration(pause).map_err(|error| format!("failed to parse duration {text}: {error}"))?;
                 let pause = SignedDuration::from_secs(pause.as_secs().max(1));
                 return Ok(Self { times: Times::Every(pause) });
             }

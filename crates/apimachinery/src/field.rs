@@ -160,6 +160,7 @@ impl FieldError {
             FieldErrorKind::Internal => with_detail("Internal error".to_owned()),
             FieldErrorKind::Duplicate => with_detail(format!("Duplicate value: {}", self.value)),
             FieldErrorKind::NotFound => with_detail(format!("Not found: {}", self.value)),
+            FieldErrorKind::Invalid if self.value.is_empty() => with_detail("Invalid value".to_owned()),
             FieldErrorKind::Invalid | FieldErrorKind::TypeInvalid => {
                 with_detail(format!("Invalid value: {}", self.value))
             }

@@ -75,8 +75,11 @@ fn what_is_wrong_is_told_in_upstreams_words() {
         ("1/2/3 * * * *", "too many slashes: 1/2/3"),
         ("*/0 * * * *", "step of range should be a positive number: */0"),
         ("@never", "unrecognized descriptor: @never"),
-        ("@every 5", "failed to parse duration 5: time: missing unit in duration \"5\""),
-        ("@every 5 days", "failed to parse duration 5 days: time: unknown unit \" days\" in duration \"5 days\""),
+        ("@every 5", "failed to parse duration @every 5: time: missing unit in duration \"5\""),
+        (
+            "@every 5 days",
+            "failed to parse duration @every 5 days: time: unknown unit \" days\" in duration \"5 days\"",
+        ),
         ("TZ=0", "invalid schedule format: runtime error: slice bounds out of range [:-1]"),
         ("TZ=Nowhere * * * * *", "provided bad location Nowhere: unknown time zone Nowhere"),
     ] {

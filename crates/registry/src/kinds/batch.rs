@@ -1,5 +1,12 @@
 //! Job and CronJob (upstream: `pkg/apis/batch/validation`, `registry/batch`).
 
+mod indexes;
+mod job;
+mod policies;
+mod status;
+
+use apimachinery::cron::{Schedule, time_zone};
+use apimachinery::labels::Selector;
 use apimachinery::names::{dns_label, dns_subdomain};
 use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
 use serde_json::{Value, json};
@@ -7,7 +14,7 @@ use serde_json::{Value, json};
 use super::{subdomain, without_dash};
 use crate::check::{immutable, label_selector, not_negative, one_of};
 use crate::rules::{Generation, Rules, Selectable, is_deleting};
-use crate::value::{child, flag, has, int, list, text, time};
+use crate::value::{child, flag, has, int, items_mut, list, text, time};
 use crate::{pods, print};
 
 pub(super) static JOB: Rules = Rules {
@@ -15,11 +22,9 @@ pub(super) static JOB: Rules = Rules {
     generation: Generation::Of("spec"),
     prepare_create: select_own_pods,
     validate: |o| {
-        let mut faults = Vec::new();
-        if has(&o["spec"], "completionMode") && text(&o["spec"], "completionMode") == "Indexed" {
-            faults.extend(indexed_name(o));
-        }
+        let mut faults = generated_selector(o);
         faults.extend(job_spec(&FieldPath::new("spec"), &o["spec"]));
+        faults.extend(indexed_name(o));
         faults
     },
     validate_update: job_update,
@@ -46,9 +51,9 @@ pub(super) static CRON_JOB: Rules = Rules {
         faults
     },
     generation: Generation::Of("spec"),
-    validate: |o| cron_job_spec(&o["spec"]),
-    validate_update: |new, _, subresource| match subresource {
-        Subresource::None => cron_job_spec(&new["spec"]),
+    validate: |o| cron_job_spec(&o["spec"], None),
+    validate_update: |new, old, subresource| match subresource {
+        Subresource::None => cron_job_spec(&new["spec"], Some(&old["spec"])),
         _ => Vec::new(),
     },
     row: Some(cron_job_row),
@@ -80,100 +85,148 @@ fn select_own_pods(o: &mut Value, _: &WriteContext<'_>) {
     }
 }
 
-/// Pods of indexed jobs are called after the job and the index.
-fn indexed_name(o: &Value) -> Vec<FieldError> {
-    let completions = int(&o["spec"], "completions").unwrap_or(1).max(1);
-    let name = text(&o["metadata"], "name");
-    let longest = format!("{name}-{}", completions - 1);
-    dns_label(&longest)
-        .into_iter()
-        .map(|fault| {
-            let path = FieldPath::new("metadata").child("name");
-            FieldError::invalid(
-                &path,
-                name,
-                format!("will not able to create pod with invalid DNS label: {longest}: {fault}"),
-            )
-        })
-        .filter(|_| dns_label(&longest) != dns_label(name))
-        .collect()
-}
-
-fn job_spec(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
-    let mut faults = job_fields(path, spec);
-    faults.extend(label_selector(&path.child("selector"), &spec["selector"]));
+/// Whether labels and selector are those that [`select_own_pods`] makes.
+fn generated_selector(o: &Value) -> Vec<FieldError> {
+    let (metadata, spec) = (&o["metadata"], &o["spec"]);
+    if flag(spec, "manualSelector") || !has(spec, "selector") {
+        return Vec::new();
+    }
+    let (name, uid) = (text(metadata, "name"), text(metadata, "uid"));
+    let mut faults = Vec::new();
+    let labels = &spec["template"]["metadata"]["labels"];
+    let path = FieldPath::new("spec").child("template").child("metadata").child("labels");
+    let expected = [
+        ("controller-uid", uid),
+        ("job-name", name),
+        ("batch.kubernetes.io/controller-uid", uid),
+        ("batch.kubernetes.io/job-name", name),
+    ];
+    for (key, value) in expected {
+        match labels[key].as_str() {
+            None => faults.push(FieldError::required(&path.key(key), format!("must be '{value}'"))),
+            Some(found) if found != value => {
+                let detail = format!("must be '{value}'");
+                faults.push(FieldError::invalid(&path.key(key), labels, detail));
+            }
+            Some(_) => {}
+        }
+    }
+    let expected = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    if Selector::from_label_selector(&spec["selector"]).is_ok_and(|selector| !selector.matches(&expected)) {
+        let shown = crate::check::selector_text(&spec["selector"]);
+        let path = FieldPath::new("spec").child("selector");
+        faults.push(FieldError::invalid(&path, shown, "`selector` not auto-generated"));
+    }
     faults
 }
 
-fn job_fields(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
-    let mut faults = Vec::new();
-    for key in [
-        "parallelism",
-        "completions",
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "ttlSecondsAfterFinished",
-        "backoffLimitPerIndex",
-        "maxFailedIndexes",
-    ] {
-        faults.extend(not_negative(path, spec, key));
+/// Pods of indexed jobs are called after the job and the index.
+fn indexed_name(o: &Value) -> Vec<FieldError> {
+    let (spec, name) = (&o["spec"], text(&o["metadata"], "name"));
+    let completions = int(spec, "completions").filter(|completions| *completions > 0);
+    let Some(completions) = completions.filter(|_| text(spec, "completionMode") == "Indexed") else {
+        return Vec::new();
+    };
+    let longest = format!("{name}-{}", completions - 1);
+    if dns_label(&longest).is_empty() {
+        return Vec::new();
     }
-    if has(spec, "completionMode") {
-        let mode = text(spec, "completionMode");
-        faults.extend(one_of(&path.child("completionMode"), mode, &["Indexed", "NonIndexed"]));
-        if mode == "Indexed" && !has(spec, "completions") {
-            let detail = "when completion mode is Indexed";
-            faults.push(FieldError::required(&path.child("completions"), detail));
-        }
+    let detail = format!("will not able to create pod with invalid DNS label: {longest}");
+    vec![FieldError::invalid(&FieldPath::new("metadata").child("name"), name, detail)]
+}
+
+fn job_spec(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let mut faults = job::fields(path, spec);
+    if !has(spec, "selector") {
+        faults.push(FieldError::required(&path.child("selector"), ""));
     }
-    let template_path = path.child("template");
-    faults.extend(pods::validate_template(&template_path, &spec["template"]));
-    let policy = text(&spec["template"]["spec"], "restartPolicy");
-    let policy_path = template_path.child("spec").child("restartPolicy");
-    if policy == "Always" || policy.is_empty() {
-        faults.push(FieldError::required(&policy_path, "valid values: \"OnFailure\", \"Never\""));
-    } else {
-        faults.extend(one_of(&policy_path, policy, &["OnFailure", "Never"]));
+    faults.extend(label_selector(&path.child("selector"), &spec["selector"]));
+    let labels = &spec["template"]["metadata"]["labels"];
+    let own = labels.as_object().into_iter().flatten();
+    let own = own.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+    if Selector::from_label_selector(&spec["selector"]).is_ok_and(|selector| !selector.matches(&own)) {
+        let path = path.child("template").child("metadata").child("labels");
+        faults.push(FieldError::invalid(&path, labels, "`selector` does not match template `labels`"));
     }
     faults
 }
 
 fn job_update(new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<FieldError> {
     if subresource == Subresource::Status {
-        let path = FieldPath::new("status");
-        return ["active", "succeeded", "failed"]
-            .iter()
-            .flat_map(|key| not_negative(&path, &new["status"], key))
-            .collect();
+        return status::validate_update(new, old);
     }
     let (path, before, after) = (FieldPath::new("spec"), &old["spec"], &new["spec"]);
     let mut faults = job_spec(&path, after);
-    let elastic = text(after, "completionMode") == "Indexed" && has(after, "completions");
-    if !elastic {
-        faults.extend(immutable(&path.child("completions"), &after["completions"], &before["completions"]));
-    }
-    for key in ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+    let completions = path.child("completions");
+    if text(after, "completionMode") != "Indexed" {
+        faults.extend(immutable(&completions, &after["completions"], &before["completions"]));
+    } else if has(after, "completions")
+        && after["completions"] != before["completions"]
+        && after["completions"] != after["parallelism"]
     {
-        faults.extend(immutable(&path.child(key), &after[key], &before[key]));
+        let detail = "can only be modified in tandem with spec.parallelism";
+        faults.push(FieldError::invalid(&completions, &after["completions"], detail));
     }
-    // A job that has not started may be placed elsewhere.
-    let mut template = after["template"].clone();
-    if flag(before, "suspend") && !has(&old["status"], "startTime") {
-        for key in ["nodeSelector", "tolerations", "affinity", "schedulingGates"] {
-            crate::value::put(child(&mut template, "spec"), key, before["template"]["spec"][key].clone());
+    faults.extend(immutable(&path.child("selector"), &after["selector"], &before["selector"]));
+    faults.extend(template_update(&path, new, old));
+    for key in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+        if after[key] != before[key] {
+            let shown = match key {
+                "podFailurePolicy" => policies::shown_failure(&after[key]),
+                "successPolicy" => policies::shown_success(&after[key]),
+                _ => after[key].to_string(),
+            };
+            faults.push(FieldError::invalid(&path.child(key), crate::metadata::Raw(shown), crate::check::IMMUTABLE));
         }
-        for key in ["labels", "annotations"] {
-            crate::value::put(child(&mut template, "metadata"), key, before["template"]["metadata"][key].clone());
-        }
     }
-    if template != before["template"] {
-        let shown = crate::metadata::Raw(after["template"].to_string());
-        faults.push(FieldError::invalid(&path.child("template"), shown, crate::check::IMMUTABLE));
-    }
+    faults.extend(indexed_name(new));
     faults
 }
 
-fn cron_job_spec(spec: &Value) -> Vec<FieldError> {
+/// A suspended Job without Pods may be placed elsewhere, and its containers may get other resources.
+fn template_update(path: &FieldPath, new: &Value, old: &Value) -> Vec<FieldError> {
+    let (after, mut before) = (&new["spec"]["template"], old["spec"]["template"].clone());
+    let (suspended, status) = (flag(&old["spec"], "suspend"), &old["status"]);
+    let says_so =
+        list(status, "conditions").iter().any(|c| text(c, "type") == "Suspended" && text(c, "status") == "True");
+    let is_open = suspended && (!has(status, "startTime") || says_so) && int(status, "active").unwrap_or(0) == 0;
+    if is_open {
+        for key in ["nodeSelector", "tolerations", "schedulingGates"] {
+            crate::value::put(child(&mut before, "spec"), key, after["spec"][key].clone());
+        }
+        for key in ["labels", "annotations"] {
+            crate::value::put(child(&mut before, "metadata"), key, after["metadata"][key].clone());
+        }
+        let affinity = &after["spec"]["affinity"];
+        if affinity.is_null() {
+            crate::value::put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", Value::Null);
+            if before["spec"]["affinity"].as_object().is_none_or(|rest| rest.is_empty()) {
+                crate::value::put(child(&mut before, "spec"), "affinity", Value::Null);
+            }
+        } else {
+            let node = affinity["nodeAffinity"].clone();
+            crate::value::put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", node);
+        }
+        for key in ["containers", "initContainers"] {
+            let containers = list(&after["spec"], key);
+            let same = containers.len() == list(&before["spec"], key).len();
+            for (now, then) in containers.iter().zip(items_mut(child(&mut before, "spec"), key)).filter(|_| same) {
+                if now["name"] == then["name"] {
+                    crate::value::put(then, "resources", now["resources"].clone());
+                }
+            }
+        }
+    }
+    if *after == before {
+        return Vec::new();
+    }
+    let (path, shown) =
+        if is_open { (path.child("template.spec"), &after["spec"]) } else { (path.child("template"), after) };
+    vec![FieldError::invalid(&path, crate::metadata::Raw(shown.to_string()), crate::check::IMMUTABLE)]
+}
+
+/// `old` is the spec before an update.
+fn cron_job_spec(spec: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let path = FieldPath::new("spec");
     let mut faults = Vec::new();
     let schedule = text(spec, "schedule");
@@ -181,44 +234,72 @@ fn cron_job_spec(spec: &Value) -> Vec<FieldError> {
     if schedule.is_empty() {
         faults.push(FieldError::required(&schedule_path, ""));
     } else {
-        if schedule.contains("TZ") {
-            let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-            faults.push(FieldError::invalid(&schedule_path, schedule, detail));
+        if let Err(error) = Schedule::parse(schedule) {
+            faults.push(FieldError::invalid(&schedule_path, schedule, error));
         }
-        if let Some(fault) = schedule_fault(schedule) {
-            faults.push(FieldError::invalid(&schedule_path, schedule, fault));
-        }
+        let had_zone = old.is_some_and(|old| text(old, "schedule").contains("TZ"));
+        let detail = match (schedule.contains("TZ"), had_zone) {
+            (true, false) => Some("cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
+            (true, true) if has(spec, "timeZone") => {
+                Some("cannot use both timeZone field and TZ or CRON_TZ in schedule")
+            }
+            _ => None,
+        };
+        faults.extend(detail.map(|detail| FieldError::invalid(&schedule_path, schedule, detail)));
     }
     faults.extend(not_negative(&path, spec, "startingDeadlineSeconds"));
+    if has(spec, "timeZone") && old.is_none_or(|old| old["timeZone"] != spec["timeZone"]) {
+        faults.extend(zone(&path.child("timeZone"), text(spec, "timeZone")));
+    }
     let policy = text(spec, "concurrencyPolicy");
     if policy.is_empty() {
         faults.push(FieldError::required(&path.child("concurrencyPolicy"), ""));
     } else {
         faults.extend(one_of(&path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]));
     }
-    faults.extend(not_negative(&path, spec, "successfulJobsHistoryLimit"));
-    faults.extend(not_negative(&path, spec, "failedJobsHistoryLimit"));
     let job_path = path.child("jobTemplate").child("spec");
     let job = &spec["jobTemplate"]["spec"];
+    faults.extend(job::fields(&job_path, job));
+    if has(job, "selector") {
+        let shown = crate::check::selector_text(&job["selector"]);
+        faults.push(FieldError::invalid(&job_path.child("selector"), shown, "`selector` will be auto-generated"));
+    }
     if flag(job, "manualSelector") {
         faults.push(FieldError::not_supported(&job_path.child("manualSelector"), true, &["nil", "false"]));
     }
-    faults.extend(job_fields(&job_path, job));
+    faults.extend(not_negative(&path, spec, "successfulJobsHistoryLimit"));
+    faults.extend(not_negative(&path, spec, "failedJobsHistoryLimit"));
     faults
 }
 
-/// What is wrong with a schedule: five fields, or one of the names.
-fn schedule_fault(schedule: &str) -> Option<String> {
-    let schedule = match schedule.split_once(' ') {
-        Some((zone, rest)) if zone.starts_with("TZ=") || zone.starts_with("CRON_TZ=") => rest.trim_start(),
-        _ => schedule,
-    };
-    if let Some(name) = schedule.strip_prefix('@') {
-        let known = ["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly"].contains(&name);
-        return (!known && !name.starts_with("every ")).then(|| format!("unrecognized descriptor: {schedule}"));
+/// Faults of a time zone's name.
+fn zone(path: &FieldPath, name: &str) -> Vec<FieldError> {
+    if name.is_empty() {
+        return vec![FieldError::invalid(path, name, "timeZone must be nil or non-empty string")];
     }
-    let count = schedule.split_whitespace().count();
-    (count != 5).then(|| format!("expected exactly 5 fields, found {count}: [{schedule}]"))
+    let other = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
+    let is_part = |part: &str| {
+        !matches!(part, "." | "..")
+            && !part.starts_with('-')
+            && (1..=14).contains(&part.len())
+            && part.bytes().all(other)
+    };
+    if !name.split('/').all(is_part) {
+        return vec![FieldError::invalid(path, name, format!("unknown time zone {name}"))];
+    }
+    let mut faults = Vec::new();
+    let is_local = name.eq_ignore_ascii_case("Local");
+    if is_local {
+        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+        faults.push(FieldError::invalid(path, name, detail));
+    }
+    // Go knows `Local`, in this spelling.
+    if let Err(error) = time_zone(name)
+        && name != "Local"
+    {
+        faults.push(FieldError::invalid(path, name, error));
+    }
+    faults
 }
 
 fn job_row(o: &Value, now: jiff::Timestamp) -> Vec<Value> {

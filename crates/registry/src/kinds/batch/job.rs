@@ -1,0 +1,119 @@
+//! The fields of a Job's spec.
+
+use apimachinery::names::dns_subdomain;
+use apimachinery::{FieldError, FieldPath};
+use serde_json::Value;
+
+use super::policies;
+use crate::check::{invalid_each, not_negative, one_of};
+use crate::pods;
+use crate::value::{has, int, text};
+
+/// The most Pods at once, and the most failed indexes, of an indexed Job: its status lists intervals of indexes.
+const INDEXED_MAX: i64 = 100_000;
+/// The same where there are more indexes than that.
+const MANY_INDEXES_MAX: i64 = 10_000;
+const MANAGER_LENGTH_MAX: usize = 63;
+
+/// Faults of a Job's spec but for its selector, which the template of a CronJob has not.
+pub(super) fn fields(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    for key in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ] {
+        faults.extend(not_negative(path, spec, key));
+    }
+    if has(spec, "maxFailedIndexes") && !has(spec, "backoffLimitPerIndex") {
+        let path = path.child("backoffLimitPerIndex");
+        faults.push(FieldError::required(&path, "when maxFailedIndexes is specified"));
+    }
+    if has(spec, "managedBy") {
+        faults.extend(manager(&path.child("managedBy"), text(spec, "managedBy")));
+    }
+    let mode = text(spec, "completionMode");
+    if has(spec, "completionMode") {
+        faults.extend(one_of(&path.child("completionMode"), mode, &["NonIndexed", "Indexed"]));
+    }
+    if mode == "Indexed" {
+        faults.extend(indexed(path, spec));
+    } else if matches!(mode, "" | "NonIndexed") {
+        for key in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if let Some(number) = int(spec, key) {
+                faults.push(FieldError::invalid(&path.child(key), number, "requires indexed completion mode"));
+            }
+        }
+    }
+    faults.extend(policies::validate(path, spec));
+    let template_path = path.child("template");
+    faults.extend(pods::validate_template(&template_path, &spec["template"]));
+    let policy = text(&spec["template"]["spec"], "restartPolicy");
+    let policy_path = template_path.child("spec").child("restartPolicy");
+    if matches!(policy, "Always" | "") {
+        faults.push(FieldError::required(&policy_path, "valid values: \"OnFailure\", \"Never\""));
+    } else if !matches!(policy, "OnFailure" | "Never") {
+        faults.extend(one_of(&policy_path, policy, &["OnFailure", "Never"]));
+    } else if policy != "Never" && has(spec, "podFailurePolicy") {
+        let detail = "only \"Never\" is supported when podFailurePolicy is specified";
+        faults.push(FieldError::invalid(&policy_path, policy, detail));
+    }
+    faults
+}
+
+fn manager(path: &FieldPath, manager: &str) -> Vec<FieldError> {
+    let mut faults = match manager.split_once('/') {
+        _ if manager.is_empty() => vec![FieldError::required(path, "")],
+        Some((domain, name)) if !domain.is_empty() && !name.is_empty() => {
+            let mut faults = invalid_each(path, domain, dns_subdomain(domain));
+            let other = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+            if !name.bytes().all(other) {
+                let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+                faults.push(FieldError::invalid(path, name, detail));
+            }
+            faults
+        }
+        _ => {
+            let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+            vec![FieldError::invalid(path, manager, detail)]
+        }
+    };
+    if manager.len() > MANAGER_LENGTH_MAX {
+        faults.push(FieldError::too_long(path, MANAGER_LENGTH_MAX));
+    }
+    faults
+}
+
+/// Limits that keep the status of an indexed Job short.
+fn indexed(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
+    let (completions, parallelism) = (int(spec, "completions"), int(spec, "parallelism"));
+    let failed = int(spec, "maxFailedIndexes");
+    let at_most = |key: &str, value: Option<i64>, max: i64, when: &str| {
+        let above = value.filter(|value| *value > max)?;
+        Some(FieldError::invalid(&path.child(key), above, format!("must be less than or equal to {max}{when}")))
+    };
+    let mut faults = Vec::new();
+    if completions.is_none() {
+        faults.push(FieldError::required(&path.child("completions"), "when completion mode is Indexed"));
+    }
+    faults.extend(at_most("parallelism", parallelism, INDEXED_MAX, " when completion mode is Indexed"));
+    if let Some(failed) = failed.filter(|failed| completions.is_some_and(|completions| *failed > completions)) {
+        let path = path.child("maxFailedIndexes");
+        faults.push(FieldError::invalid(&path, failed, "must be less than or equal to completions"));
+    }
+    faults.extend(at_most("maxFailedIndexes", failed, INDEXED_MAX, ""));
+    if completions.is_some_and(|completions| completions > INDEXED_MAX) && has(spec, "backoffLimitPerIndex") {
+        if failed.is_none() {
+            let detail = format!("must be specified when completions is above {INDEXED_MAX}");
+            faults.push(FieldError::required(&path.child("maxFailedIndexes"), detail));
+        }
+        let when = format!(" when completions are above {INDEXED_MAX} and used with backoff limit per index");
+        faults.extend(at_most("parallelism", parallelism, MANY_INDEXES_MAX, &when));
+        faults.extend(at_most("maxFailedIndexes", failed, MANY_INDEXES_MAX, &when));
+    }
+    faults
+}
