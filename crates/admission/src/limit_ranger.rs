@@ -120,8 +120,8 @@ fn pod_faults(pod: &Value, range: &Value) -> Vec<String> {
                 }
             }
             Some("Pod") => {
-                let requests = pod_requests(pod, Reckoning::Spec);
-                let asked = Asked { of: "Pod", requests, limits: pod_limits(pod, Reckoning::Spec) };
+                let requests = pod_requests(pod, Reckoning::Containers);
+                let asked = Asked { of: "Pod", requests, limits: pod_limits(pod, Reckoning::Containers) };
                 faults.extend(asked.faults(limit));
             }
             _ => {}

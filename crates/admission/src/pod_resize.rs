@@ -39,8 +39,7 @@ impl Admission for PodResizeValidator {
 fn too_much(pod: &Value, allocatable: &Value) -> Option<String> {
     type Unit = fn(&Quantity) -> i64;
     let units: [(&str, Unit); 2] = [("cpu", Quantity::milli_value), ("memory", Quantity::value)];
-    let mut requests = resource_list::pod_requests(pod, Reckoning::Spec);
-    resource_list::add(&mut requests, &resource_list::read(&pod["spec"]["overhead"]));
+    let requests = resource_list::pod_requests(pod, Reckoning::Spec);
     let has = resource_list::read(allocatable);
     let short = units.into_iter().filter_map(|(name, unit)| {
         let of = |list: &resource_list::ResourceList| list.get(name).map_or(0, unit);

@@ -107,9 +107,7 @@ pub(crate) fn same(one: &Value, other: &Value) -> bool {
 
 /// What the Pod asks for, with its overhead.
 pub(crate) fn pod_requests(pod: &Value) -> ResourceList {
-    let mut requests = resource_list::pod_requests(pod, Reckoning::Spec);
-    resource_list::add(&mut requests, &resource_list::read(&pod["spec"]["overhead"]));
-    requests
+    resource_list::pod_requests(pod, Reckoning::Spec)
 }
 
 /// The Pod with what its containers were granted in the place of what they ask for.

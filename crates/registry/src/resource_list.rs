@@ -50,6 +50,8 @@ pub fn raise(list: &mut ResourceList, other: &ResourceList) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reckoning {
     /// What the spec says of its containers, or of the Pod as a whole.
+    Containers,
+    /// That and the overhead.
     Spec,
     /// The largest of spec, allocation and what runs, for a resize may be on its way; and the overhead.
     Charged,
@@ -70,13 +72,13 @@ pub fn pod_requests(pod: &Value, reckoning: Reckoning) -> ResourceList {
         given => read(given),
     };
     let sources: &[Source<'_>] = match reckoning {
-        Reckoning::Spec => &[&spec],
+        Reckoning::Containers | Reckoning::Spec => &[&spec],
         Reckoning::Charged if infeasible => &[&running, &allocated],
         Reckoning::Charged => &[&spec, &running, &allocated],
     };
     let mut total = largest(pod, sources);
     whole_pod(pod, "requests", &mut total);
-    if reckoning == Reckoning::Charged {
+    if reckoning != Reckoning::Containers {
         add(&mut total, &read(&pod["spec"]["overhead"]));
     }
     total
@@ -92,13 +94,13 @@ pub fn pod_limits(pod: &Value, reckoning: Reckoning) -> ResourceList {
         given => read(given),
     };
     let sources: &[Source<'_>] = match reckoning {
-        Reckoning::Spec => &[&spec],
+        Reckoning::Containers | Reckoning::Spec => &[&spec],
         Reckoning::Charged if infeasible => &[&running],
         Reckoning::Charged => &[&spec, &running],
     };
     let mut total = largest(pod, sources);
     whole_pod(pod, "limits", &mut total);
-    if reckoning == Reckoning::Charged {
+    if reckoning != Reckoning::Containers {
         for (name, overhead) in read(&pod["spec"]["overhead"]) {
             // What has no limit has none with the overhead either.
             if let Some(limit) = total.get_mut(&name).filter(|limit| !limit.is_zero()) {
