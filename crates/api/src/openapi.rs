@@ -1,5 +1,6 @@
 //! The OpenAPI documents, compressed as they are sent, and the objects that a fresh cluster has.
 
+mod descriptions;
 mod documents;
 
 use std::io::Read as _;
@@ -7,6 +8,7 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
+pub use descriptions::describe;
 pub use documents::{DOCUMENTS, VERSION_2};
 
 /// One document of `/openapi/v3`, or that of `/openapi/v2`.

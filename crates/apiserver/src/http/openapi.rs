@@ -1,4 +1,4 @@
-//! OpenAPI: the documents of the built-in kinds as they are, and those of custom resources, which are made of their
+//! OpenAPI: the documents of the built-in kinds with their descriptions, and those of custom resources, which are made of their
 //! definitions when somebody asks (upstream: `apiextensions-apiserver/pkg/controller/openapi`).
 
 mod definition;
@@ -55,8 +55,15 @@ impl Packed {
         Ok(Self { hash, gzip: encoder.finish().map_err(ApiError::internal)?.into() })
     }
 
-    fn built_in(document: &'static api::openapi::Document) -> Self {
-        Self { hash: document.hash.to_owned(), gzip: Bytes::from_static(document.gzip) }
+    /// A built-in document, with what is said of its types and fields.
+    fn described(document: &'static api::openapi::Document, place: &[&str]) -> Result<Self, ApiError> {
+        let mut value: Value =
+            serde_json::from_slice(&document.json().map_err(ApiError::internal)?).map_err(ApiError::internal)?;
+        let schemas = place.iter().fold(&mut value, |value, step| &mut value[*step]);
+        if let Some(schemas) = schemas.as_object_mut() {
+            api::openapi::describe(schemas);
+        }
+        Ok(Self { hash: document.hash.to_owned(), ..Self::new(&value)? })
     }
 
     fn answer(&self, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
@@ -97,7 +104,12 @@ struct Made {
 #[derive(Debug, Default)]
 pub(crate) struct OpenApi {
     made: Mutex<Made>,
+    /// Built-in ones that somebody has asked for, by path.
+    built_in: Mutex<std::collections::BTreeMap<&'static str, Packed>>,
 }
+
+/// Where a document has its schemas.
+const SCHEMAS: &[&str] = &["components", "schemas"];
 
 impl OpenApi {
     /// `/openapi/v3`.
@@ -123,7 +135,7 @@ impl OpenApi {
         headers: &HeaderMap,
     ) -> Result<Response<Body>, ApiError> {
         match api::openapi::DOCUMENTS.iter().find(|d| d.path == path) {
-            Some(document) => Packed::built_in(document).answer(headers),
+            Some(document) => self.built_in(document, SCHEMAS)?.answer(headers),
             None if custom_paths(custom).contains(path) => self.custom(path, custom)?.answer(headers),
             None => Err(ApiError::path_not_found()),
         }
@@ -141,9 +153,19 @@ impl OpenApi {
             return Err(ApiError::not_acceptable(&["application/json"]));
         }
         if custom.iter().next().is_none() {
-            return Packed::built_in(&api::openapi::VERSION_2).answer(headers);
+            return self.built_in(&api::openapi::VERSION_2, &["definitions"])?.answer(headers);
         }
         self.made("v2", custom, || second_document(custom))?.answer(headers)
+    }
+
+    fn built_in(&self, document: &'static api::openapi::Document, place: &[&str]) -> Result<Packed, ApiError> {
+        let mut built_in = self.built_in.lock();
+        if let Some(packed) = built_in.get(document.path) {
+            return Ok(packed.clone());
+        }
+        let packed = Packed::described(document, place)?;
+        built_in.insert(document.path, packed.clone());
+        Ok(packed)
     }
 
     fn custom(&self, path: &str, custom: &Arc<CustomResources>) -> Result<Packed, ApiError> {
@@ -187,6 +209,7 @@ fn shared_schemas() -> Result<Map<String, Value>, ApiError> {
     schemas.retain(|name, _| {
         name.starts_with("io.k8s.apimachinery.") || name.starts_with("io.k8s.api.autoscaling.v1.Scale")
     });
+    api::openapi::describe(&mut schemas);
     Ok(schemas)
 }
 
@@ -206,6 +229,9 @@ fn third_document(path: &str, custom: &CustomResources) -> Result<Value, ApiErro
 fn second_document(custom: &CustomResources) -> Result<Value, ApiError> {
     let built_in = api::openapi::VERSION_2.json().map_err(ApiError::internal)?;
     let mut document: Value = serde_json::from_slice(&built_in).map_err(ApiError::internal)?;
+    if let Some(definitions) = document["definitions"].as_object_mut() {
+        api::openapi::describe(definitions);
+    }
     for served in custom.iter() {
         let made = [
             ("definitions", definition::of_type(&served.ty, Version::Two)),
