@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use api::resources::{CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS};
 use client::PatchKind;
+use cri::fake::{FakeImage, PullFailure};
 use envtest::{Cluster, Failure, Options, check};
 use serde_json::{Value, json};
 
@@ -39,6 +40,10 @@ fn images(cluster: &Cluster) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let pods = cluster.pods();
     pods.iter().map(|pod| (text(&pod["spec"]["nodeName"]), text(&pod["spec"]["containers"][0]["image"]))).collect()
+}
+
+fn names(cluster: &Cluster) -> BTreeSet<String> {
+    cluster.list(PODS, "default").iter().map(|pod| pod.meta().name.clone()).collect()
 }
 
 /// Waits until the set has come to rest with an available Pod on `count` nodes, all up to date.
@@ -181,6 +186,25 @@ fn a_surge_never_leaves_a_node_without_a_pod() {
             .await?;
         assert_eq!((fewest, most), (3, 4));
         settled(cluster, 3).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_rollback_leaves_alone_what_was_not_updated() {
+    check(&Options::new(47).outages(), async |cluster| {
+        let failures = VecDeque::from([PullFailure::Unavailable; 50]);
+        cluster.publish_image("example.org/agent:v2", &FakeImage { failures, ..FakeImage::default() });
+        cluster.apply(AGENT).await?;
+        settled(cluster, 3).await?;
+        let before = names(cluster);
+        set_image(cluster, "example.org/agent:v2").await?;
+        cluster.pass(Duration::from_secs(60)).await?;
+        let stuck = images(cluster).values().filter(|image| image.ends_with("v2")).count();
+        assert_eq!(stuck, 1, "the update does not go on over a Pod that does not come up");
+        set_image(cluster, "example.org/agent:v1").await?;
+        settled(cluster, 3).await?;
+        assert_eq!(names(cluster).intersection(&before).count(), 2);
         Ok(())
     });
 }
