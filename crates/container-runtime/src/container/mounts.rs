@@ -175,7 +175,9 @@ fn cgroups(root: &Root, attributes: MountAttrFlags) -> Result<(), StartFailure> 
             mounts.insert(name(&v1.mount), mount);
         }
     }
-    if let Some(unified) = found.unified()
+    // Without limits in it there is nothing to read: runc leaves it out, and programs take it for a sign of v2.
+    let limits = ["cpu", "memory", "pids"].iter().any(|controller| found.is_unified(controller));
+    if let Some(unified) = found.unified().filter(|_| limits)
         && let Ok(mount) = new_mount("cgroup2", &[], attributes)
     {
         mounts.insert(name(unified), mount);
