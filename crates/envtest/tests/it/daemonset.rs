@@ -35,11 +35,16 @@ async fn patch_node(cluster: &Cluster, node: &str, patch: Value) -> Result<(), F
     Ok(())
 }
 
-/// Which image runs on which node, of the Pods that stay.
+/// The node that a Pod asks for.
+fn target(pod: &Value) -> &str {
+    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str().unwrap_or("?")
+}
+
+/// Which image is for which node, of the Pods that stay.
 fn images(cluster: &Cluster) -> BTreeMap<String, String> {
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let pods = cluster.pods();
-    pods.iter().map(|pod| (text(&pod["spec"]["nodeName"]), text(&pod["spec"]["containers"][0]["image"]))).collect()
+    let image = |pod: &Value| pod["spec"]["containers"][0]["image"].as_str().unwrap_or("?").to_owned();
+    cluster.pods().iter().map(|pod| (target(pod).to_owned(), image(pod))).collect()
 }
 
 fn names(cluster: &Cluster) -> BTreeSet<String> {
@@ -74,6 +79,7 @@ fn every_node_has_a_pod_and_a_lost_one_comes_back() {
         cluster.apply(AGENT).await?;
         settled(cluster, 3).await?;
         let v1 = || "example.org/agent:v1".to_owned();
+        assert!(cluster.pods().iter().all(|pod| pod["spec"]["nodeName"] == target(pod)));
         assert_eq!(images(cluster), ["node-0", "node-1", "node-2"].map(|node| (node.to_owned(), v1())).into());
         let name = cluster.pods()[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         cluster.delete(PODS, "default", &name).await?;
@@ -252,4 +258,27 @@ fn a_failed_pod_is_replaced_ever_more_seldom() {
         assert!(replaced.is_sorted() && replaced.last() > Some(&1), "after {replaced:?} s");
         Ok(())
     });
+}
+
+#[test]
+fn a_node_never_has_two_pods_with_any_one_fault() {
+    for options in crate::faults::one_by_one(60) {
+        check(&options.outages(), async |cluster| {
+            for version in ["v1", "v2"] {
+                cluster.apply(&AGENT.replace("agent:v1", &format!("agent:{version}"))).await?;
+                let look = || {
+                    let pods = cluster.pods();
+                    let nodes = images(cluster);
+                    if nodes.len() != pods.len() {
+                        return Ok(Err(Failure::Wrong(format!("{} Pods on {} nodes", pods.len(), nodes.len()))));
+                    }
+                    let done = nodes.len() == 3 && nodes.values().all(|image| image.ends_with(version));
+                    if done { Ok(Ok(())) } else { Err(format!("{nodes:?}")) }
+                };
+                cluster.eventually(&format!("{version} is everywhere"), look).await??;
+                settled(cluster, 3).await?;
+            }
+            Ok(())
+        });
+    }
 }

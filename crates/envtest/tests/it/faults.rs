@@ -52,8 +52,7 @@ fn a_set_that_somebody_raises_beyond_its_deployment_is_noticed() {
 }
 
 /// Each fault alone, at rates that would be noticed anywhere.
-#[test]
-fn a_rollout_comes_to_its_end_with_any_one_fault() {
+pub(crate) fn one_by_one(seed: u64) -> impl Iterator<Item = Options> {
     let none = Faults::jitter();
     let faults = [
         Faults { refused: 0.2, ..none.clone() },
@@ -63,8 +62,14 @@ fn a_rollout_comes_to_its_end_with_any_one_fault() {
         Faults { kubelet_restarts: Some(Duration::from_millis(900)), ..none.clone() },
         Faults { crashes: Some(Duration::from_millis(2500)), ..none },
     ];
-    for (seed, faults) in (50..).zip(faults) {
-        check(&Options::new(seed).faults(faults).patience(Duration::from_secs(900)), roll_thrice);
+    let seeds = (seed..).zip(faults);
+    seeds.map(|(seed, faults)| Options::new(seed).faults(faults).patience(Duration::from_secs(900)))
+}
+
+#[test]
+fn a_rollout_comes_to_its_end_with_any_one_fault() {
+    for options in one_by_one(50) {
+        check(&options, roll_thrice);
     }
 }
 

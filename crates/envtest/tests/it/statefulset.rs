@@ -254,3 +254,20 @@ fn claims_are_made_for_pods_and_go_as_the_policy_says() {
             .await
     });
 }
+
+#[test]
+fn updates_come_to_their_end_with_any_one_fault() {
+    for options in crate::faults::one_by_one(70) {
+        check(&options.outages(), async |cluster| {
+            for version in ["v1", "v2", "v1"] {
+                cluster.apply(&DB.replace("db:v1", &format!("db:{version}"))).await?;
+                let pods = ["db-0", "db-1", "db-2"].map(|name| format!("{name}={version}"));
+                pods_become(cluster, &pods.each_ref().map(String::as_str)).await?;
+                settled(cluster, 3).await?;
+            }
+            let revisions = cluster.list(CONTROLLERREVISIONS, "default").len();
+            assert_eq!(revisions, 2, "none is made twice");
+            Ok(())
+        });
+    }
+}
