@@ -3,7 +3,7 @@ use std::time::Duration;
 use api::resources::{EVENTS, JOBS, PODS};
 use client::{DeleteOptions, PatchKind, Propagation};
 use cri::fake::{Script, Selector};
-use envtest::{Cluster, Failure, Options, check};
+use envtest::{Cluster, Failure, Faults, Options, check};
 use serde_json::{Value, json};
 
 /// A Job `work` whose fields these are, in YAML's flow style.
@@ -225,4 +225,34 @@ fn a_job_that_has_ended_goes_after_its_time() {
         assert!((59..65).contains(&took), "{took} s");
         Ok(())
     });
+}
+
+/// Each fault alone: a Pod is counted once, and none keeps its finalizer.
+#[test]
+fn a_job_counts_right_with_any_one_fault() {
+    let none = Faults::jitter();
+    let faults = [
+        Faults { refused: 0.2, ..none.clone() },
+        Faults { conflicts: 0.5, ..none.clone() },
+        Faults { lost_watches: 0.3, ..none.clone() },
+        Faults { expired_watches: 0.2, ..none.clone() },
+        Faults { crashes: Some(Duration::from_millis(2500)), ..none },
+    ];
+    for (seed, faults) in (20..).zip(faults) {
+        for mode in ["NonIndexed", "Indexed"] {
+            let options = Options::new(seed).outages().faults(faults.clone()).patience(Duration::from_secs(900));
+            check(&options, async |cluster| {
+                containers_exit(cluster, 3, 0);
+                cluster
+                    .apply(&work(&format!("completions: 6\n  parallelism: 3\n  completionMode: {mode}"), "Never"))
+                    .await?;
+                let status = becomes(cluster, "Complete").await?;
+                assert_eq!(status["succeeded"], 6);
+                assert_eq!((&status["failed"], &status["uncountedTerminatedPods"]), (&Value::Null, &json!({})));
+                let pods = cluster.list(PODS, "default");
+                assert!(pods.iter().all(|pod| pod.meta().finalizers.is_empty()), "a finalizer was left");
+                Ok(())
+            });
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! `kubectl create` (upstream: `kubectl/pkg/cmd/create`).
 
 mod config_map;
+mod cron_job;
 mod deployment;
 mod job;
 mod namespace;
+mod pod_disruption_budget;
 mod secret;
 mod service;
 mod service_account;
@@ -56,6 +58,12 @@ enum Kind {
     Deployment(deployment::CreateDeployment),
     /// Create a job with the specified name
     Job(job::CreateJob),
+    /// Create a cron job with the specified name
+    #[command(name = "cronjob", alias = "cj")]
+    CronJob(cron_job::CreateCronJob),
+    /// Create a pod disruption budget with the specified name
+    #[command(name = "poddisruptionbudget", alias = "pdb")]
+    PodDisruptionBudget(pod_disruption_budget::CreatePodDisruptionBudget),
     /// Request a service account token
     Token(token::CreateToken),
 }
@@ -72,6 +80,8 @@ impl CreateCommand {
             Some(Kind::Service(command)) => command.run(context).await,
             Some(Kind::Deployment(command)) => command.run(context).await,
             Some(Kind::Job(command)) => command.run(context).await,
+            Some(Kind::CronJob(command)) => command.run(context).await,
+            Some(Kind::PodDisruptionBudget(command)) => command.run(context).await,
             Some(Kind::Token(command)) => command.run(context).await,
         }
     }
