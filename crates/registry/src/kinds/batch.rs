@@ -1,20 +1,20 @@
 //! Job and CronJob (upstream: `pkg/apis/batch/validation`, `registry/batch`).
 
+mod cron_job;
 mod indexes;
 mod job;
 mod policies;
 mod status;
 
-use apimachinery::cron::{Schedule, time_zone};
 use apimachinery::labels::Selector;
 use apimachinery::names::{dns_label, dns_subdomain};
 use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
 use serde_json::{Value, json};
 
 use super::{subdomain, without_dash};
-use crate::check::{immutable, label_selector, not_negative, one_of};
+use crate::check::{immutable, label_selector};
 use crate::rules::{Generation, Rules, Selectable, is_deleting};
-use crate::value::{child, flag, has, int, items_mut, list, text, time};
+use crate::value::{child, flag, has, int, list, text, time};
 use crate::{pods, print};
 
 pub(super) static JOB: Rules = Rules {
@@ -51,9 +51,9 @@ pub(super) static CRON_JOB: Rules = Rules {
         faults
     },
     generation: Generation::Of("spec"),
-    validate: |o| cron_job_spec(&o["spec"], None),
+    validate: |o| cron_job::spec(&o["spec"], None),
     validate_update: |new, old, subresource| match subresource {
-        Subresource::None => cron_job_spec(&new["spec"], Some(&old["spec"])),
+        Subresource::None => cron_job::spec(&new["spec"], Some(&old["spec"])),
         _ => Vec::new(),
     },
     row: Some(cron_job_row),
@@ -168,7 +168,7 @@ fn job_update(new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<Fie
         faults.push(FieldError::invalid(&completions, &after["completions"], detail));
     }
     faults.extend(immutable(&path.child("selector"), &after["selector"], &before["selector"]));
-    faults.extend(template_update(&path, new, old));
+    faults.extend(job::template_update(&path, new, old));
     for key in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
         if after[key] != before[key] {
             let shown = match key {
@@ -180,125 +180,6 @@ fn job_update(new: &Value, old: &Value, subresource: Subresource<'_>) -> Vec<Fie
         }
     }
     faults.extend(indexed_name(new));
-    faults
-}
-
-/// A suspended Job without Pods may be placed elsewhere, and its containers may get other resources.
-fn template_update(path: &FieldPath, new: &Value, old: &Value) -> Vec<FieldError> {
-    let (after, mut before) = (&new["spec"]["template"], old["spec"]["template"].clone());
-    let (suspended, status) = (flag(&old["spec"], "suspend"), &old["status"]);
-    let says_so =
-        list(status, "conditions").iter().any(|c| text(c, "type") == "Suspended" && text(c, "status") == "True");
-    let is_open = suspended && (!has(status, "startTime") || says_so) && int(status, "active").unwrap_or(0) == 0;
-    if is_open {
-        for key in ["nodeSelector", "tolerations", "schedulingGates"] {
-            crate::value::put(child(&mut before, "spec"), key, after["spec"][key].clone());
-        }
-        for key in ["labels", "annotations"] {
-            crate::value::put(child(&mut before, "metadata"), key, after["metadata"][key].clone());
-        }
-        let affinity = &after["spec"]["affinity"];
-        if affinity.is_null() {
-            crate::value::put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", Value::Null);
-            if before["spec"]["affinity"].as_object().is_none_or(|rest| rest.is_empty()) {
-                crate::value::put(child(&mut before, "spec"), "affinity", Value::Null);
-            }
-        } else {
-            let node = affinity["nodeAffinity"].clone();
-            crate::value::put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", node);
-        }
-        for key in ["containers", "initContainers"] {
-            let containers = list(&after["spec"], key);
-            let same = containers.len() == list(&before["spec"], key).len();
-            for (now, then) in containers.iter().zip(items_mut(child(&mut before, "spec"), key)).filter(|_| same) {
-                if now["name"] == then["name"] {
-                    crate::value::put(then, "resources", now["resources"].clone());
-                }
-            }
-        }
-    }
-    if *after == before {
-        return Vec::new();
-    }
-    let (path, shown) =
-        if is_open { (path.child("template.spec"), &after["spec"]) } else { (path.child("template"), after) };
-    vec![FieldError::invalid(&path, crate::metadata::Raw(shown.to_string()), crate::check::IMMUTABLE)]
-}
-
-/// `old` is the spec before an update.
-fn cron_job_spec(spec: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let path = FieldPath::new("spec");
-    let mut faults = Vec::new();
-    let schedule = text(spec, "schedule");
-    let schedule_path = path.child("schedule");
-    if schedule.is_empty() {
-        faults.push(FieldError::required(&schedule_path, ""));
-    } else {
-        if let Err(error) = Schedule::parse(schedule) {
-            faults.push(FieldError::invalid(&schedule_path, schedule, error));
-        }
-        let had_zone = old.is_some_and(|old| text(old, "schedule").contains("TZ"));
-        let detail = match (schedule.contains("TZ"), had_zone) {
-            (true, false) => Some("cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
-            (true, true) if has(spec, "timeZone") => {
-                Some("cannot use both timeZone field and TZ or CRON_TZ in schedule")
-            }
-            _ => None,
-        };
-        faults.extend(detail.map(|detail| FieldError::invalid(&schedule_path, schedule, detail)));
-    }
-    faults.extend(not_negative(&path, spec, "startingDeadlineSeconds"));
-    if has(spec, "timeZone") && old.is_none_or(|old| old["timeZone"] != spec["timeZone"]) {
-        faults.extend(zone(&path.child("timeZone"), text(spec, "timeZone")));
-    }
-    let policy = text(spec, "concurrencyPolicy");
-    if policy.is_empty() {
-        faults.push(FieldError::required(&path.child("concurrencyPolicy"), ""));
-    } else {
-        faults.extend(one_of(&path.child("concurrencyPolicy"), policy, &["Allow", "Forbid", "Replace"]));
-    }
-    let job_path = path.child("jobTemplate").child("spec");
-    let job = &spec["jobTemplate"]["spec"];
-    faults.extend(job::fields(&job_path, job));
-    if has(job, "selector") {
-        let shown = crate::check::selector_text(&job["selector"]);
-        faults.push(FieldError::invalid(&job_path.child("selector"), shown, "`selector` will be auto-generated"));
-    }
-    if flag(job, "manualSelector") {
-        faults.push(FieldError::not_supported(&job_path.child("manualSelector"), true, &["nil", "false"]));
-    }
-    faults.extend(not_negative(&path, spec, "successfulJobsHistoryLimit"));
-    faults.extend(not_negative(&path, spec, "failedJobsHistoryLimit"));
-    faults
-}
-
-/// Faults of a time zone's name.
-fn zone(path: &FieldPath, name: &str) -> Vec<FieldError> {
-    if name.is_empty() {
-        return vec![FieldError::invalid(path, name, "timeZone must be nil or non-empty string")];
-    }
-    let other = |byte: u8| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte);
-    let is_part = |part: &str| {
-        !matches!(part, "." | "..")
-            && !part.starts_with('-')
-            && (1..=14).contains(&part.len())
-            && part.bytes().all(other)
-    };
-    if !name.split('/').all(is_part) {
-        return vec![FieldError::invalid(path, name, format!("unknown time zone {name}"))];
-    }
-    let mut faults = Vec::new();
-    let is_local = name.eq_ignore_ascii_case("Local");
-    if is_local {
-        let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-        faults.push(FieldError::invalid(path, name, detail));
-    }
-    // Go knows `Local`, in this spelling.
-    if let Err(error) = time_zone(name)
-        && name != "Local"
-    {
-        faults.push(FieldError::invalid(path, name, error));
-    }
     faults
 }
 

@@ -5,9 +5,10 @@ use apimachinery::{FieldError, FieldPath};
 use serde_json::Value;
 
 use super::policies;
-use crate::check::{invalid_each, not_negative, one_of};
+use crate::check::{IMMUTABLE, invalid_each, not_negative, one_of};
+use crate::metadata::Raw;
 use crate::pods;
-use crate::value::{has, int, text};
+use crate::value::{child, flag, has, int, items_mut, list, put, text};
 
 /// The most Pods at once, and the most failed indexes, of an indexed Job: its status lists intervals of indexes.
 const INDEXED_MAX: i64 = 100_000;
@@ -116,4 +117,46 @@ fn indexed(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
         faults.extend(at_most("maxFailedIndexes", failed, MANY_INDEXES_MAX, &when));
     }
     faults
+}
+
+/// A suspended Job without Pods may be placed elsewhere, and its containers may get other resources.
+pub(super) fn template_update(path: &FieldPath, new: &Value, old: &Value) -> Vec<FieldError> {
+    let (after, mut before) = (&new["spec"]["template"], old["spec"]["template"].clone());
+    let (suspended, status) = (flag(&old["spec"], "suspend"), &old["status"]);
+    let says_so =
+        list(status, "conditions").iter().any(|c| text(c, "type") == "Suspended" && text(c, "status") == "True");
+    let is_open = suspended && (!has(status, "startTime") || says_so) && int(status, "active").unwrap_or(0) == 0;
+    if is_open {
+        for key in ["nodeSelector", "tolerations", "schedulingGates"] {
+            put(child(&mut before, "spec"), key, after["spec"][key].clone());
+        }
+        for key in ["labels", "annotations"] {
+            put(child(&mut before, "metadata"), key, after["metadata"][key].clone());
+        }
+        let affinity = &after["spec"]["affinity"];
+        if affinity.is_null() {
+            put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", Value::Null);
+            if before["spec"]["affinity"].as_object().is_none_or(|rest| rest.is_empty()) {
+                put(child(&mut before, "spec"), "affinity", Value::Null);
+            }
+        } else {
+            let node = affinity["nodeAffinity"].clone();
+            put(child(child(&mut before, "spec"), "affinity"), "nodeAffinity", node);
+        }
+        for key in ["containers", "initContainers"] {
+            let containers = list(&after["spec"], key);
+            let same = containers.len() == list(&before["spec"], key).len();
+            for (now, then) in containers.iter().zip(items_mut(child(&mut before, "spec"), key)).filter(|_| same) {
+                if now["name"] == then["name"] {
+                    put(then, "resources", now["resources"].clone());
+                }
+            }
+        }
+    }
+    if *after == before {
+        return Vec::new();
+    }
+    let (path, shown) =
+        if is_open { (path.child("template.spec"), &after["spec"]) } else { (path.child("template"), after) };
+    vec![FieldError::invalid(&path, Raw(shown.to_string()), IMMUTABLE)]
 }
