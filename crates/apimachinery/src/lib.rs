@@ -2,6 +2,7 @@
 //! quantities, patches, schemas and Tables. Mirrors the job of upstream's `k8s.io/apimachinery`.
 
 pub mod admission;
+pub mod apply;
 pub mod cron;
 pub mod field;
 pub mod gotext;

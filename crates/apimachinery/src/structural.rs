@@ -11,6 +11,7 @@ use serde_json::Value;
 
 mod check;
 mod defaulting;
+mod merging;
 mod prune;
 mod validate;
 
@@ -49,6 +50,8 @@ pub struct StructuralSchema {
     embedded_resource: bool,
     int_or_string: bool,
     list_kind: ListKind,
+    /// Apply replaces the object as a whole.
+    map_atomic: bool,
     list_map_keys: Vec<String>,
     rules: Rules,
 }
@@ -112,6 +115,7 @@ impl StructuralSchema {
                 Some("map") => ListKind::Map,
                 _ => ListKind::Atomic,
             },
+            map_atomic: schema["x-kubernetes-map-type"] == "atomic",
             list_map_keys: words("x-kubernetes-list-map-keys"),
             rules: Rules {
                 format: text("format"),

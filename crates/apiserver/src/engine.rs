@@ -1,6 +1,7 @@
 //! The generic engine: get, list, watch, create, update, patch and delete for every kind, over the datastore and the
 //! watch cache. It knows no kinds: what is special about one are its rules.
 
+mod apply;
 mod charge;
 mod convert;
 mod delete;
@@ -19,6 +20,7 @@ use component_base::{Clock, Random};
 use datastore::Datastore;
 use serde_json::Value;
 
+pub use apply::Configuration;
 pub use delete::Deleted;
 pub use list::Selection;
 
@@ -47,6 +49,10 @@ pub struct RequestContext {
     pub dry_run: bool,
     /// How to treat unknown fields.
     pub field_validation: FieldValidation,
+    /// Whose the fields are that this write sets; empty if nobody says.
+    pub field_manager: String,
+    /// Whether the write is an apply, which says itself who owns what.
+    pub(crate) applies: bool,
     /// Sentences of the fields that the body has twice, until it is decoded.
     pub duplicates: Vec<String>,
     /// Sentences for the `Warning` header.
@@ -60,6 +66,8 @@ impl RequestContext {
             user,
             dry_run: false,
             field_validation: FieldValidation::Ignore,
+            field_manager: String::new(),
+            applies: false,
             duplicates: Vec::new(),
             warnings: Vec::new(),
         }

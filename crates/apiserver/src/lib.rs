@@ -1,7 +1,7 @@
 //! The API server: a watch cache over the datastore, one generic engine for all kinds, authentication, authorisation,
 //! and the HTTP front. It knows no kinds but those of its own job; what is special about a kind is in crate `registry`.
 //!
-//! Absent until they are whole: server-side apply and managed fields, aggregation, flow control, audit logs, protobuf
+//! Absent until they are whole: aggregation, flow control, audit logs, protobuf
 //! responses and proxy relays. Requests for these are refused with a Status that says so.
 
 mod authentication;
@@ -19,7 +19,7 @@ mod token;
 
 pub use authorization::{Attributes, Authorizer, Decision};
 pub use cache::{CacheEvent, Caches, ResourceCache};
-pub use engine::{Deleted, Engine, FieldValidation, RequestContext, Selection};
+pub use engine::{Configuration, Deleted, Engine, FieldValidation, RequestContext, Selection};
 pub use http::{Acceptor, TlsFiles, serve};
 pub use local::LocalTransport;
 pub use node_connector::{ContainerTarget, LogBytes, LogOptions, LogStream, NodeConnector};

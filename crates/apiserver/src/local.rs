@@ -30,8 +30,20 @@ impl LocalTransport {
         self.server.authorizer().check(&self.user, &attributes(verb, target))
     }
 
+    /// What upstream's component of this identity calls itself.
+    fn field_manager(&self) -> &'static str {
+        let name = self.user.name.as_str();
+        match name {
+            "system:kube-scheduler" => "kube-scheduler",
+            _ if name.starts_with("system:serviceaccount:kube-system:") => "kube-controller-manager",
+            _ if name.starts_with("system:node:") => "kubelet",
+            _ => "kube-apiserver",
+        }
+    }
+
     fn context(&self, dry_run: bool) -> RequestContext {
-        RequestContext { dry_run, ..RequestContext::of(self.user.clone()) }
+        let field_manager = self.field_manager().to_owned();
+        RequestContext { dry_run, field_manager, ..RequestContext::of(self.user.clone()) }
     }
 }
 

@@ -101,6 +101,13 @@ impl NamespaceController {
     /// Deletes what is in the namespace and counts what stays for now.
     async fn empty(&self, namespace: &str) -> Remains {
         let mut remains = Remains::default();
+        // Pods first (KEP-5080): what they stand on, such as network policies, must outlive them.
+        if let Err(error) = self.empty_of(PODS, namespace, &mut remains).await {
+            remains.failures.push(format!("{}: {error}", PODS.plural));
+        }
+        if !remains.objects.is_empty() || !remains.failures.is_empty() {
+            return remains;
+        }
         let custom = crate::custom_resources::served(&self.definitions);
         let kinds = api::RESOURCES
             .iter()

@@ -23,7 +23,7 @@ use crate::ephemeral;
 use crate::images::{self, ImageFailure};
 use crate::kubelet::Shared;
 use crate::names;
-use crate::probe::{http_get, port_number};
+use crate::probe::{HttpGet, port_number};
 use crate::volumes::{self, VolumeFile, VolumePlan};
 
 /// Where a container writes its last words, and how much of them is kept.
@@ -554,7 +554,11 @@ impl PodHands {
             let port = port_number(&http.port, container)?;
             let host = http.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| pod_ip.to_owned());
             let path = http.path.clone().unwrap_or_else(|| "/".to_owned());
-            return http_get(&*self.shared.dialer, &host, port, &path, &[]).await;
+            let https = http.scheme.as_deref() == Some("HTTPS");
+            let headers: Vec<(String, String)> =
+                http.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect();
+            let get = HttpGet { https, host: &host, port, path: &path, headers: &headers };
+            return get.send(&*self.shared.dialer).await;
         }
         if let Some(sleep) = &hook.sleep {
             tokio::time::sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;

@@ -3,7 +3,7 @@
 //!
 //! Absent on purpose, until what they need exists: static Pods, volumes of PersistentVolumeClaims and CSI drivers, image
 //! volumes, eviction, image garbage collection, resource managers, checkpointing,
-//! gRPC probes, the HTTP API on port 10250.
+//! the HTTP API on port 10250.
 
 mod actions;
 mod config;

@@ -2,10 +2,13 @@
 //!
 //! One task a probe, from the container's start to its end. Its verdicts go to the Pod's worker.
 
+mod grpc;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::TlsSettings;
 use component_base::Random;
 use cri::{ContainerId, DuplexStream, RuntimeError, RuntimeService};
 use futures_util::future::BoxFuture;
@@ -156,10 +159,9 @@ impl ProbeTask {
             let path = http.path.clone().unwrap_or_else(|| "/".to_owned());
             let headers: Vec<(String, String)> =
                 http.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect();
-            if http.scheme.as_deref() == Some("HTTPS") {
-                return Err("HTTPS probes are not served yet".to_owned());
-            }
-            return http_get(&*self.dialer, &host, port, &path, &headers).await;
+            let https = http.scheme.as_deref() == Some("HTTPS");
+            let get = HttpGet { https, host: &host, port, path: &path, headers: &headers };
+            return get.send(&*self.dialer).await;
         }
         if let Some(tcp) = &self.probe.tcp_socket {
             let port = port_number(&tcp.port, &self.container)?;
@@ -167,7 +169,13 @@ impl ProbeTask {
             let address = address(&host, port)?;
             return self.dialer.dial(address).await.map(|_| ()).map_err(|e| format!("dial tcp {address}: {e}"));
         }
-        Err("gRPC probes are not served yet".to_owned())
+        let Some(health) = &self.probe.grpc else { return Err("missing probe handler".to_owned()) };
+        let port = u16::try_from(health.port).map_err(|_| format!("{} is no port", health.port))?;
+        let address = address(&self.pod_ip, port)?;
+        let stream = self.dialer.dial(address).await;
+        let stream =
+            stream.map_err(|e| format!("error: failed to connect service at {:?}: {e}", address.to_string()))?;
+        grpc::check(stream, &address.to_string(), health.service.as_deref().unwrap_or_default()).await
     }
 }
 
@@ -193,16 +201,43 @@ fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
 
 /// A GET that succeeds with any status from 200 to 399. Small enough to be written by hand: one request a connection,
 /// and of the answer only the status line and the first kilobytes count.
-pub(crate) async fn http_get(
-    dialer: &dyn ProbeDialer,
-    host: &str,
-    port: u16,
-    path: &str,
-    headers: &[(String, String)],
-) -> Result<(), String> {
-    let url = format!("http://{host}:{port}{path}");
-    let get = |error: std::io::Error| format!("Get {url:?}: dial tcp {host}:{port}: connect: {error}");
-    let mut stream = dialer.dial(address(host, port)?).await.map_err(get)?;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HttpGet<'a> {
+    /// Over TLS, whatever the server's certificate says: as upstream, nobody has told the node whom to trust.
+    pub(crate) https: bool,
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a [(String, String)],
+}
+
+impl HttpGet<'_> {
+    /// Sends it; an error says why it failed.
+    pub(crate) async fn send(&self, dialer: &dyn ProbeDialer) -> Result<(), String> {
+        let Self { https, host, port, path, headers } = *self;
+        let url = format!("{}://{host}:{port}{path}", if https { "https" } else { "http" });
+        let failed = |error: std::io::Error| format!("Get {url:?}: dial tcp {host}:{port}: connect: {error}");
+        let stream = dialer.dial(address(host, port)?).await.map_err(failed)?;
+        let request = request(host, port, path, headers);
+        let answer = if https {
+            let settings = TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() };
+            let stream = client::secure(stream, &settings, host).await.map_err(|e| format!("Get {url:?}: {e}"))?;
+            exchange(stream, &request).await
+        } else {
+            exchange(stream, &request).await
+        };
+        let answer = answer.map_err(|error| format!("Get {url:?}: {error}"))?;
+        let text = String::from_utf8_lossy(&answer);
+        let status = text.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok());
+        match status {
+            Some(code) if (200..400).contains(&code) => Ok(()),
+            Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
+            None => Err(format!("Get {url:?}: malformed HTTP response")),
+        }
+    }
+}
+
+fn request(host: &str, port: u16, path: &str, headers: &[(String, String)]) -> String {
     let has = |name: &str| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
     let mut request = format!("GET {path} HTTP/1.1\r\n");
     if !has("host") {
@@ -218,16 +253,17 @@ pub(crate) async fn http_get(
         request.push_str(&format!("{key}: {value}\r\n"));
     }
     request.push_str("Connection: close\r\n\r\n");
-    let read = |error: std::io::Error| format!("Get {url:?}: {error}");
-    stream.write_all(request.as_bytes()).await.map_err(read)?;
+    request
+}
+
+async fn exchange(mut stream: impl DuplexStream, request: &str) -> std::io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(BODY_MAX as u64).read_to_end(&mut answer).await.map_err(read)?;
-    let text = String::from_utf8_lossy(&answer);
-    let status = text.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok());
-    match status {
-        Some(code) if (200..400).contains(&code) => Ok(()),
-        Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
-        None => Err(format!("Get {url:?}: malformed HTTP response")),
+    match stream.take(BODY_MAX as u64).read_to_end(&mut answer).await {
+        // Many servers of TLS hang up without a word.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && !answer.is_empty() => Ok(answer),
+        Err(error) => Err(error),
+        Ok(_) => Ok(answer),
     }
 }
 

@@ -133,6 +133,11 @@ impl CustomType {
         self.schema.default(object);
     }
 
+    /// Its schema.
+    pub fn schema(&self) -> &StructuralSchema {
+        &self.schema
+    }
+
     /// The columns of its Table.
     pub fn columns(&self) -> &[Column] {
         &self.columns

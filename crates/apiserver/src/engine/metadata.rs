@@ -40,6 +40,21 @@ pub(super) fn check_kind(resource: &Resource, value: &mut Value) -> Result<(), A
     Ok(())
 }
 
+/// The body's name must be the path's.
+pub(super) fn check_name(target: Target<'_>, value: &mut Value) -> Result<(), ApiError> {
+    match meta_text(value, "name") {
+        "" => value["metadata"]["name"] = json!(target.name),
+        given if given == target.name => {}
+        given => {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The body's namespace must be the path's.
 pub(super) fn check_namespace(target: Target<'_>, value: &mut Value) -> Result<(), ApiError> {
     match meta_text(value, "namespace") {
@@ -60,12 +75,15 @@ pub(super) fn check_namespace(target: Target<'_>, value: &mut Value) -> Result<(
     Ok(())
 }
 
-/// A new object's identity. Whatever the client says of it is dropped.
-pub(super) fn begin(value: &mut Value, now: Timestamp, random: &Random) {
+/// A new object's identity. Whatever the client says of it is dropped; who owns its fields, unless an apply says so.
+pub(super) fn begin(value: &mut Value, now: Timestamp, random: &Random, applies: bool) {
     let generated = (meta_text(value, "name").is_empty()).then(|| meta_text(value, "generateName").to_owned());
     let Some(metadata) = value["metadata"].as_object_mut() else { return };
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields", "resourceVersion"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
         metadata.remove(field);
+    }
+    if !applies {
+        metadata.remove("managedFields");
     }
     metadata.insert("uid".to_owned(), json!(random.uuid()));
     metadata.insert("creationTimestamp".to_owned(), time(now));
@@ -80,18 +98,11 @@ pub(super) fn begin(value: &mut Value, now: Timestamp, random: &Random) {
 }
 
 /// A changed object keeps its identity; a client may not move it.
-pub(super) fn carry_over(target: Target<'_>, new: &mut Value, old: &Value) -> Result<(), ApiError> {
+///
+/// Gives whether the client resets who owns its fields, by an empty list or an empty entry.
+pub(super) fn carry_over(target: Target<'_>, new: &mut Value, old: &Value, applies: bool) -> Result<bool, ApiError> {
     let resource = target.resource;
-    match meta_text(new, "name") {
-        "" => new["metadata"]["name"] = json!(target.name),
-        given if given == target.name => {}
-        given => {
-            return Err(ApiError::bad_request(format!(
-                "the name of the object ({given}) does not match the name on the URL ({})",
-                target.name
-            )));
-        }
-    }
+    check_name(target, new)?;
     check_namespace(target, new)?;
     let (given, actual) = (meta_text(new, "uid"), meta_text(old, "uid"));
     if !given.is_empty() && given != actual {
@@ -102,16 +113,21 @@ pub(super) fn carry_over(target: Target<'_>, new: &mut Value, old: &Value) -> Re
     if meta_text(new, "resourceVersion").is_empty() {
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
     }
-    let Some(metadata) = new["metadata"].as_object_mut() else { return Ok(()) };
+    let Some(metadata) = new["metadata"].as_object_mut() else { return Ok(false) };
     metadata.remove("selfLink");
-    metadata.remove("managedFields");
+    let mut resets = false;
+    if !applies {
+        let given = metadata.remove("managedFields");
+        let given = given.as_ref().and_then(Value::as_array);
+        resets = given.is_some_and(|list| list.iter().all(|entry| entry["manager"].as_str().is_none_or(str::is_empty)));
+    }
     for field in ["uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         match &old["metadata"][field] {
             Value::Null => metadata.remove(field),
             kept => metadata.insert(field.to_owned(), kept.clone()),
         };
     }
-    Ok(())
+    Ok(resets)
 }
 
 /// Drops empty collections that Go's encoder omits, so that a client that sends `{}` changes nothing.

@@ -21,8 +21,8 @@ impl Engine {
         let resource = target.resource;
         let rules = self.rules(resource)?;
         if resource.is_custom() && kind == PatchKind::Strategic {
-            let others = [PatchKind::Json, PatchKind::Merge].map(PatchKind::media_type);
-            return Err(ApiError::unsupported_media_type(&others));
+            let [json, merge] = [PatchKind::Json, PatchKind::Merge].map(PatchKind::media_type);
+            return Err(ApiError::unsupported_media_type(&[json, merge, "application/apply-patch+yaml"]));
         }
         let user = context.user.clone();
         let field_validation = context.field_validation;

@@ -45,7 +45,7 @@ impl Engine {
         }
         self.to_storage(resource, &mut value)?;
         let now = self.clock.now();
-        metadata::begin(&mut value, now, &self.random);
+        metadata::begin(&mut value, now, &self.random, context.applies);
         strategy.default(&mut value);
         self.admit(context, Operation::Create, target, &mut value, None).await?;
         strategy.default(&mut value);
@@ -186,7 +186,7 @@ impl Engine {
     ) -> Result<crate::service_network::Reserved<'a>, ApiError> {
         let resource = target.resource;
         let strategy = self.rules(resource)?;
-        metadata::carry_over(target, new, old)?;
+        let resets_owners = metadata::carry_over(target, new, old, context.applies)?;
         strategy.default(new);
         let now = self.clock.now();
         let mut admitted = std::mem::take(new);
@@ -201,6 +201,9 @@ impl Engine {
         check(resource, target.name, &faults)?;
         if subresource == Subresource::None {
             context.warnings.extend(strategy.warnings(new, Some(old)));
+        }
+        if !context.applies && !resets_owners {
+            self.track(context, target, new, old)?;
         }
         let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, new, Some(old))?;
         self.validate(context, Operation::Update, target, new, Some(old)).await?;

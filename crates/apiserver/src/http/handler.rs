@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use apimachinery::{ApiError, Object, Resource, UserInfo};
+use apimachinery::{ApiError, FieldError, FieldPath, Object, Reader, Resource, UserInfo};
 use bytes::Bytes;
 use client::{ObjectList, PatchKind};
 use component_base::Shutdown;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -20,11 +20,16 @@ use super::table::{IncludeObject, columns, metadata_only, row, table};
 use super::watch::{WatchFormat, lines, watch_end};
 use super::{connect, discovery};
 use crate::catalog::KindRules;
-use crate::engine::{FieldValidation, RequestContext};
+use crate::engine::{Configuration, FieldValidation, RequestContext};
 use crate::server::ApiServer;
 
 /// The media type of Kubernetes' protobuf.
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// The media type of a configuration that is applied.
+const APPLY: &str = "application/apply-patch+yaml";
+/// The most characters of a manager's name.
+const FIELD_MANAGER_MAX: usize = 128;
 
 /// A request to a resource.
 pub(crate) struct ResourceRequest {
@@ -68,6 +73,7 @@ async fn dispatch(
     if let KindRules::Custom(served) = server.engine().rules(route.resource)? {
         context.warnings.extend(served.ty.deprecation_warning.clone());
     }
+    context.field_manager = field_manager(&query, request.headers())?;
     let form = negotiate(request.headers())?;
     if form.shape != Shape::Whole && !route.resource.stored() {
         return Err(ApiError::not_acceptable(&super::negotiate::SERVED));
@@ -100,6 +106,12 @@ async fn dispatch(
         "patch" => {
             context.dry_run = dry_run(&query)?;
             context.field_validation = field_validation(&query)?;
+            if media_type(request.headers()) == APPLY {
+                let bytes = read(request.into_body()).await?;
+                let (object, created) = apply(server, context, &route, &query, &bytes).await?;
+                let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+                return one(server, &route, &query, form, status, &object);
+            }
             let kind = patch_kind(request.headers())?;
             let bytes = read(request.into_body()).await?;
             let patch = parse_body(&bytes)?;
@@ -135,6 +147,53 @@ async fn dispatch(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// Applies a configuration in YAML, of which JSON is a part.
+async fn apply(
+    server: &Arc<ApiServer>,
+    context: &mut RequestContext,
+    route: &ResourceRoute,
+    query: &Query,
+    bytes: &[u8],
+) -> Result<(Arc<Object>, bool), ApiError> {
+    // Whoever sends no name for this owns nothing; the User-Agent does not stand in for it.
+    context.field_manager = query.text("fieldManager").to_owned();
+    let target = route.target();
+    let text = std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8 text"))?;
+    let parsed = apimachinery::yaml::parse(text);
+    let parsed = parsed.map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
+    if !parsed.duplicates.is_empty() && context.field_validation != FieldValidation::Ignore {
+        let twice = format!(
+            "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
+            parsed.duplicates.join("\n  ")
+        );
+        if context.field_validation == FieldValidation::Strict {
+            return Err(ApiError::bad_request(twice));
+        }
+        context.warnings.push(twice);
+    }
+    if server.caches().get(route.resource, &route.namespace, &route.name).is_none() {
+        server.authorizer().check(&context.user, &crate::local::attributes("create", target))?;
+    }
+    let configuration = Configuration { value: parsed.value, force: query.flag("force") };
+    server.engine().apply(context, target, configuration).await
+}
+
+/// Whose the fields are that a request sets: what it says, or the program that sends it.
+fn field_manager(query: &Query, headers: &HeaderMap) -> Result<String, ApiError> {
+    let given = query.text("fieldManager");
+    if given.chars().count() > FIELD_MANAGER_MAX {
+        let path = FieldPath::new("fieldManager");
+        let fault = FieldError::too_long(&path, FIELD_MANAGER_MAX);
+        return Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", &[fault]));
+    }
+    if !given.is_empty() {
+        return Ok(given.to_owned());
+    }
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let program = agent.split('/').next().unwrap_or_default();
+    Ok(program.chars().take(FIELD_MANAGER_MAX).collect())
 }
 
 /// Reads the object of a create or update.
@@ -192,9 +251,10 @@ fn media_type(headers: &HeaderMap) -> &str {
 fn patch_kind(headers: &HeaderMap) -> Result<PatchKind, ApiError> {
     let all = [PatchKind::Json, PatchKind::Merge, PatchKind::Strategic];
     let given = media_type(headers);
+    let [json, merge, strategic] = all.map(PatchKind::media_type);
     all.into_iter()
         .find(|kind| kind.media_type() == given)
-        .ok_or_else(|| ApiError::unsupported_media_type(&all.map(PatchKind::media_type)))
+        .ok_or_else(|| ApiError::unsupported_media_type(&[json, merge, strategic, APPLY]))
 }
 
 fn encoded(encoding: Encoding, status: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {

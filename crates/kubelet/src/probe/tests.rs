@@ -1,7 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{TcpProbeDialer, http_get, port_number};
+use super::{HttpGet, TcpProbeDialer, port_number};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 #[tokio::test]
@@ -18,7 +18,9 @@ async fn the_status_decides() {
         }
     };
     let client = async {
-        let get = || http_get(&TcpProbeDialer, "127.0.0.1", port, "/ok", &[]);
+        let get = || async {
+            HttpGet { https: false, host: "127.0.0.1", port, path: "/ok", headers: &[] }.send(&TcpProbeDialer).await
+        };
         (get().await, get().await)
     };
     let ((), (first, second)) = tokio::join!(server, client);
