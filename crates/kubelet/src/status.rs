@@ -94,12 +94,12 @@ pub(crate) fn build(pod: &Pod, views: &Views, view: &PodView, old: &Value, now: 
         status.insert("qosClass".to_owned(), qos);
     }
     let init = spec.init_containers.as_deref().unwrap_or_default();
-    let initialized = is_initialized(spec, views);
-    if !init.is_empty() {
-        let list: Vec<Value> = init.iter().map(|c| container(c, views, initialized, true)).collect();
+    let after_init = !init.is_empty();
+    if after_init {
+        let list: Vec<Value> = init.iter().map(|c| container(c, views, after_init, true)).collect();
         status.insert("initContainerStatuses".to_owned(), Value::Array(list));
     }
-    let list: Vec<Value> = spec.containers.iter().map(|c| container(c, views, initialized, false)).collect();
+    let list: Vec<Value> = spec.containers.iter().map(|c| container(c, views, after_init, false)).collect();
     status.insert("containerStatuses".to_owned(), Value::Array(list));
     let ephemeral: Vec<Value> = ephemeral::containers(spec).iter().map(|c| ephemeral_container(c, views)).collect();
     if !ephemeral.is_empty() {
@@ -161,17 +161,15 @@ fn waiting(reason: &str, message: &str) -> Value {
     json!({"waiting": state})
 }
 
-fn container(container: &Container, views: &Views, initialized: bool, init: bool) -> Value {
+fn container(container: &Container, views: &Views, after_init: bool, init: bool) -> Value {
     let default = crate::actions::ContainerView::default();
     let view = views.get(&container.name).unwrap_or(&default);
     let mut id = String::new();
     let state = match &view.doing {
-        // Containers that wait for init containers say so.
-        Doing::Waiting { reason, .. } if reason == "ContainerCreating" && !initialized => {
-            waiting("PodInitializing", "")
-        }
+        // In a Pod with init containers all that have yet to start say so, those included.
+        Doing::Waiting { reason, .. } if reason == "ContainerCreating" && after_init => waiting("PodInitializing", ""),
         Doing::Waiting { reason, message, .. } => waiting(reason, message),
-        Doing::Starting if !initialized && !init => waiting("PodInitializing", ""),
+        Doing::Starting if after_init => waiting("PodInitializing", ""),
         Doing::Starting => waiting("ContainerCreating", ""),
         Doing::Running { id: running, since } | Doing::Stopping { id: running, since } => {
             id = runtime_id(running);
@@ -228,7 +226,7 @@ fn container(container: &Container, views: &Views, initialized: bool, init: bool
 
 /// An ephemeral container is never ready, for nobody sends it requests.
 fn ephemeral_container(of: &Container, views: &Views) -> Value {
-    let mut status = container(of, views, true, false);
+    let mut status = container(of, views, false, false);
     status["ready"] = json!(false);
     if let Some(status) = status.as_object_mut() {
         status.remove("started");
