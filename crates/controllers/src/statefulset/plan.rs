@@ -8,8 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::claims::{Claims, Holder, Owners};
-use super::{identity, status};
-use crate::percent::scaled;
+use super::{identity, rolling, status};
 use crate::pods;
 
 /// A revision: its name, and the Pod of its template.
@@ -66,13 +65,13 @@ pub(super) struct Plan {
 }
 
 /// A place in the set, with its Pod or the version that its Pod will be of.
-enum Replica<'a> {
+pub(super) enum Replica<'a> {
     Pod(&'a Arc<Pod>),
     Missing(&'a Version),
 }
 
 impl Replica<'_> {
-    fn revision(&self) -> &str {
+    pub(super) fn revision(&self) -> &str {
         match self {
             Self::Pod(pod) => identity::revision(pod),
             Self::Missing(version) => &version.name,
@@ -93,11 +92,12 @@ impl Observed<'_> {
         self.set.spec.ordinals.as_ref().and_then(|o| o.start).unwrap_or(0)
     }
 
-    fn is_unavailable(&self, pod: &Pod) -> bool {
+    pub(super) fn is_unavailable(&self, pod: &Pod) -> bool {
         pods::is_leaving(pod) || !pods::is_available(pod, self.min_ready_seconds(), self.now)
     }
 
-    fn lacks(&self, replica: &Replica<'_>) -> bool {
+    /// Whether a place has no available Pod.
+    pub(super) fn lacks(&self, replica: &Replica<'_>) -> bool {
         match replica {
             Replica::Pod(pod) => self.is_unavailable(pod),
             Replica::Missing(_) => true,
@@ -251,35 +251,9 @@ impl Planner<'_> {
         replicas && self.condemned[at + 1..].iter().all(|(_, pod)| !self.observed.is_unavailable(pod))
     }
 
-    /// Deletes Pods that are not updated, the highest ordinal first, as many as may be unavailable.
+    /// Deletes the Pods whose turn it is in the update.
     fn roll(&mut self) {
-        let observed = self.observed;
-        let strategy = observed.set.spec.update_strategy.as_ref();
-        let rolling = strategy.and_then(|s| s.rolling_update.as_ref());
-        let partition = usize::try_from(rolling.and_then(|r| r.partition).unwrap_or(0)).unwrap_or(0);
-        let most =
-            rolling.and_then(|r| r.max_unavailable.as_ref()).map_or(1, |v| scaled(v, observed.replicas(), false));
-        let most = usize::try_from(most).unwrap_or(0).max(1);
-        let missing = self.replicas.iter().filter(|(_, replica)| observed.lacks(replica)).count();
-        let mut budget = most.saturating_sub(missing);
-        let above = self.replicas.iter().skip(partition).rev();
-        let stale = above.filter(|(_, replica)| replica.revision() != observed.update.name);
-        let stale = stale.filter_map(|(_, replica)| match replica {
-            Replica::Pod(pod) if !pods::is_leaving(pod) => Some((*pod).clone()),
-            _ => None,
-        });
-        let (broken, healthy): (Vec<_>, Vec<_>) = stale.partition(|pod| observed.is_unavailable(pod));
-        // What is broken costs nothing, but where Pods keep their order it was waited for.
-        let broken = if self.parallel { broken } else { Vec::new() };
-        let mut going = broken;
-        for pod in healthy {
-            if budget == 0 {
-                break;
-            }
-            budget -= 1;
-            going.push(pod);
-        }
-        for pod in going {
+        for pod in rolling::step(self.observed, &self.replicas) {
             self.delete(&pod);
             self.status.current_replicas =
                 self.status.current_replicas.map(|count| count - 1).filter(|count| *count != 0);

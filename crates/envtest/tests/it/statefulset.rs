@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use api::resources::{CONTROLLERREVISIONS, PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS};
-use client::PatchKind;
+use client::{DeleteOptions, PatchKind, Propagation};
 use envtest::{Cluster, Failure, Options, check};
 use serde_json::{Value, json};
 
@@ -201,6 +201,43 @@ fn a_failed_pod_is_made_again() {
             })
             .await?;
         settled(cluster, 3).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn orphans_and_their_revision_are_taken_over() {
+    check(&Options::new(58).outages(), async |cluster| {
+        cluster.apply(DB).await?;
+        settled(cluster, 3).await?;
+        let uids = |cluster: &Cluster| {
+            let all = [cluster.list(PODS, "default"), cluster.list(CONTROLLERREVISIONS, "default")].concat();
+            all.iter().map(|object| object.meta().uid.clone()).collect::<Vec<_>>()
+        };
+        let before = uids(cluster);
+        let options = DeleteOptions { propagation: Some(Propagation::Orphan), ..DeleteOptions::default() };
+        cluster.client().delete(STATEFULSETS, "default", "db", &options).await?;
+        cluster
+            .eventually("the set is gone", || match cluster.get(STATEFULSETS, "default", "db") {
+                None => Ok(()),
+                Some(_) => Err("not yet".to_owned()),
+            })
+            .await?;
+        cluster.apply(DB).await?;
+        settled(cluster, 3).await?;
+        assert_eq!(uids(cluster), before);
+        // A Pod that no longer matches is let go, and comes again under its name once that is free.
+        let other = json!({"metadata": {"labels": {"app": "other"}}});
+        cluster.client().patch(PODS, "default", "db-1", PatchKind::Merge, other).await?;
+        cluster
+            .eventually("it is let go", || match cluster.get(PODS, "default", "db-1") {
+                Some(pod) if pod.meta().owner_references.is_empty() => Ok(()),
+                _ => Err("not yet".to_owned()),
+            })
+            .await?;
+        cluster.delete(PODS, "default", "db-1").await?;
+        settled(cluster, 3).await?;
+        assert_ne!(uids(cluster), before);
         Ok(())
     });
 }
