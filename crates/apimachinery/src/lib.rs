@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod apply;
+pub mod cel;
 pub mod cron;
 pub mod field;
 pub mod gotext;
