@@ -158,9 +158,14 @@ impl FieldError {
             FieldErrorKind::Required => with_detail("Required value".to_owned()),
             FieldErrorKind::Forbidden => with_detail("Forbidden".to_owned()),
             FieldErrorKind::Internal => with_detail("Internal error".to_owned()),
-            FieldErrorKind::Duplicate => with_detail(format!("Duplicate value: {}", self.value)),
             FieldErrorKind::NotFound => with_detail(format!("Not found: {}", self.value)),
             FieldErrorKind::Invalid if self.value.is_empty() => with_detail("Invalid value".to_owned()),
+            // Of objects and lists upstream shows no value.
+            FieldErrorKind::Invalid | FieldErrorKind::Duplicate if self.value.is_empty() => {
+                let head = if self.kind == FieldErrorKind::Invalid { "Invalid value" } else { "Duplicate value" };
+                with_detail(head.to_owned())
+            }
+            FieldErrorKind::Duplicate => with_detail(format!("Duplicate value: {}", self.value)),
             FieldErrorKind::Invalid | FieldErrorKind::TypeInvalid => {
                 with_detail(format!("Invalid value: {}", self.value))
             }

@@ -64,7 +64,7 @@ impl<'a> Evaluator<'a, '_> {
             Expression::Map(entries) => self.map(entries)?,
             Expression::Select(of, field) => {
                 let of = self.value(of)?;
-                match of.get(field) {
+                match field_of(&of, field) {
                     Some(value) => value,
                     None if of.keys().is_some() => return fail(format!("no such key: {field}")),
                     None => return fail(format!("no such overload: {}.{field}", of.type_name())),
@@ -75,7 +75,7 @@ impl<'a> Evaluator<'a, '_> {
                 if of.keys().is_none() {
                     return fail("no such overload");
                 }
-                Cel::Bool(of.get(field).is_some_and(|value| !matches!(value, Cel::Null)))
+                Cel::Bool(field_of(&of, field).is_some_and(|value| !matches!(value, Cel::Null)))
             }
             Expression::Index(of, index) => {
                 let (of, index) = (self.value(of)?, self.value(index)?);
@@ -215,6 +215,23 @@ impl<'a> Evaluator<'a, '_> {
             Comprehension::Map | Comprehension::Filter => Cel::List(made.into()),
         })
     }
+}
+
+/// The field of an object. A name that is no identifier is written with escapes: `self.max__dash__age`.
+fn field_of<'a>(of: &Cel<'a>, name: &str) -> Option<Cel<'a>> {
+    let escaped = || {
+        let keyword = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
+        let plain = match keyword {
+            Some(keyword) if !matches!(keyword, "dot" | "dash" | "slash" | "underscores") => keyword.to_owned(),
+            _ => name
+                .replace("__dot__", ".")
+                .replace("__dash__", "-")
+                .replace("__slash__", "/")
+                .replace("__underscores__", "__"),
+        };
+        of.get(&plain)
+    };
+    of.get(name).or_else(|| if name.contains("__") { escaped() } else { None })
 }
 
 fn at<'a>(of: &Cel<'a>, index: &Cel<'a>) -> Evaluated<'a> {

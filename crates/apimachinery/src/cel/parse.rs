@@ -584,9 +584,8 @@ impl Parser<'_> {
                 return Ok(Expression::Call(name.to_owned(), Some(Box::new(on)), arguments));
             }
         };
-        let variable = match self.next() {
-            Token::Word(word) => word,
-            _ => return Err(self.fail("argument must be a simple name")),
+        let Token::Word(variable) = self.next() else {
+            return Err(self.fail("argument must be a simple name"));
         };
         self.expect(",")?;
         self.variables.push(Cow::Owned(variable.clone()));

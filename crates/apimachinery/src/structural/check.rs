@@ -92,6 +92,7 @@ fn invariants(schema: &Value, level: Level, path: &FieldPath, faults: &mut Vec<F
         faults.push(FieldError::required(&path.child("properties"), why));
     }
     values(schema, path, faults);
+    super::rules::check(schema, path, faults);
     for (combination, nested) in combined(schema, path) {
         let skips = int_or_string && (combination == "anyOf" || combination == "allOf");
         for (below, part) in nested {

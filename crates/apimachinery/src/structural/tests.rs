@@ -151,3 +151,42 @@ fn schemas_that_are_not_structural_are_refused() {
         assert!(found.len() == 1 && found[0].starts_with(wanted), "{schema}: {found:?}");
     }
 }
+
+fn with_rules() -> StructuralSchema {
+    StructuralSchema::parse(&json!({"type": "object", "properties": {"spec": {"type": "object",
+        "x-kubernetes-validations": [
+            {"rule": "self.min <= self.max", "messageExpression": "'min ' + string(self.min) + ' is above max'"},
+            {"rule": "self.min >= oldSelf.min", "message": "may only grow", "fieldPath": ".min", "reason": "FieldValueForbidden"},
+        ],
+        "properties": {
+            "min": {"type": "integer"}, "max": {"type": "integer", "x-kubernetes-validations": [{"rule": "self < 10"}]},
+            "max-age": {"type": "integer"},
+        },
+    }}}))
+}
+
+#[test]
+fn rules_are_asked_of_values_and_of_changes() {
+    let schema = with_rules();
+    let texts = |faults: Vec<crate::FieldError>| -> Vec<String> { faults.iter().map(ToString::to_string).collect() };
+    let spec = |min: i64, max: i64| json!({"spec": {"min": min, "max": max}});
+    assert_eq!(texts(schema.validate(&spec(1, 2))), [""; 0]);
+    assert_eq!(texts(schema.validate(&spec(3, 2))), ["spec: Invalid value: min 3 is above max"]);
+    assert_eq!(texts(schema.validate(&spec(3, 20))), ["spec.max: Invalid value: 20: failed rule: self < 10"]);
+    assert_eq!(texts(schema.validate_update(&spec(1, 4), &spec(2, 4))), ["spec.min: Forbidden: may only grow"]);
+    assert_eq!(texts(schema.validate_update(&spec(3, 20), &spec(2, 20))), [""; 0], "it was so before");
+}
+
+#[test]
+fn rules_that_do_not_compile_are_refused() {
+    let schema = json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.a >"}, {"rule": ""}, {"rule": "true", "reason": "No"}]});
+    let faults = StructuralSchema::check(&FieldPath::new("s"), &schema);
+    let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(
+        texts[0].starts_with("s.x-kubernetes-validations[0].rule: Invalid value: ")
+            && texts[0].contains("compilation failed")
+    );
+    assert_eq!(texts[1], "s.x-kubernetes-validations[1].rule: Required value: rule is not specified");
+    assert!(texts[2].starts_with("s.x-kubernetes-validations[2].reason: Unsupported value: \"No\""));
+}

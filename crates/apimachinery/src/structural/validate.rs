@@ -18,22 +18,40 @@ impl Printed for Raw {
 }
 
 impl StructuralSchema {
-    /// All faults of an object.
+    /// All faults of an object. Rules in CEL are asked only of one that fits the schema.
     pub fn validate(&self, object: &Value) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        self.check_value(&FieldPath::root(), object, &mut faults);
+        let mut faults = self.misfits(object);
+        if faults.is_empty() {
+            let mut broken = Vec::new();
+            self.check_rules(&FieldPath::root(), object, None, &mut broken);
+            faults.extend(broken.into_iter().map(|(fault, _)| fault));
+        }
         faults
     }
 
     /// All faults of a change, but for those of fields that have not changed: what was accepted once does not stand in
     /// the way of another change (upstream's ratcheting).
     pub fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
-        let mut faults = self.validate(new);
-        faults.retain(|fault| {
+        let is_new = |fault: &FieldError| {
             let path = fault.path.to_string();
             let (before, after) = (at(old, &path), at(new, &path));
             after.is_none() || before != after
-        });
+        };
+        let mut faults = self.misfits(new);
+        let fits = faults.is_empty();
+        faults.retain(is_new);
+        if fits {
+            let mut broken = Vec::new();
+            self.check_rules(&FieldPath::root(), new, Some(old), &mut broken);
+            broken.retain(|(fault, is_transition)| *is_transition || is_new(fault));
+            faults.extend(broken.into_iter().map(|(fault, _)| fault));
+        }
+        faults
+    }
+
+    fn misfits(&self, object: &Value) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        self.check_value(&FieldPath::root(), object, &mut faults);
         faults
     }
 
@@ -267,9 +285,12 @@ fn fits_format(format: &str, text: &str) -> bool {
     }
 }
 
-/// The value at a path such as `spec.items[0].name`.
+/// The value at a path such as `spec.items[0].name`; the object itself at the root.
 fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let mut current = value;
+    if path == "<nil>" {
+        return Some(current);
+    }
     for step in path.split('.') {
         let (key, indexes) = step.split_once('[').unwrap_or((step, ""));
         if !key.is_empty() {

@@ -95,22 +95,7 @@ fn warnings(o: &Value) -> Vec<String> {
         let why = "skiff does not call conversion webhooks yet: objects are served in other versions unconverted";
         warnings.push(why.to_owned());
     }
-    if list(spec, "versions").iter().any(|version| has_rules(&version["schema"]["openAPIV3Schema"])) {
-        let why = "skiff does not evaluate x-kubernetes-validations yet: objects that break these rules are accepted";
-        warnings.push(why.to_owned());
-    }
     warnings
-}
-
-/// Whether a schema has rules in CEL anywhere.
-fn has_rules(schema: &Value) -> bool {
-    match schema {
-        Value::Object(fields) => {
-            fields.iter().any(|(key, field)| key == "x-kubernetes-validations" && !field.is_null() || has_rules(field))
-        }
-        Value::Array(items) => items.iter().any(has_rules),
-        _ => false,
-    }
 }
 
 fn validate(o: &Value) -> Vec<FieldError> {
