@@ -1,6 +1,7 @@
 //! `cargo xtask conformance KIT`: upstream's conformance suite against a cluster of its own. KIT is the folder with the
 //! suite as a Go module and the scripts that build it (`build.sh`), make its images (`images.sh`) and run it (`run.sh`).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,9 @@ use crate::process::{print, run};
 
 /// Tests that run at once: the suite mostly waits.
 const DEFAULT_PROCESSES: &str = "4";
+
+/// The kit's file with the names of the tests that need no node.
+const NO_NODES: &str = "no-nodes.txt";
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -68,7 +72,9 @@ pub(crate) fn run_suite(repository: &Path, words: &[&str]) -> Result<()> {
     cleaned?;
     let results = report.join("results.txt");
     let results = fs::read_to_string(&results).with_context(|| format!("failed to read {}", results.display()))?;
-    print(&summary(&results))
+    let names = kit.join(NO_NODES);
+    let names = fs::read_to_string(&names).with_context(|| format!("failed to read {}", names.display()))?;
+    print(&summary(&results, &names))
 }
 
 fn script(kit: &Path, name: &str) -> Command {
@@ -88,7 +94,7 @@ fn suite(cluster: &Cluster, kit: &Path, arguments: &Arguments<'_>, folders: [&Pa
     command.arg("--kubeconfig").arg(cluster.kubeconfig()).arg("--bin").arg(programs).arg("--report").arg(report);
     command.args(["--procs", arguments.processes.unwrap_or(DEFAULT_PROCESSES)]);
     if arguments.no_nodes {
-        command.arg("--names").arg(kit.join("no-nodes.txt"));
+        command.arg("--names").arg(kit.join(NO_NODES));
     }
     if let Some(names) = arguments.names {
         command.args(["--names", names]);
@@ -100,18 +106,26 @@ fn suite(cluster: &Cluster, kit: &Path, arguments: &Arguments<'_>, folders: [&Pa
     command.status().context("failed to run the suite").map(drop)
 }
 
-/// Counts of `results.txt`, and the names of what did not pass.
-fn summary(results: &str) -> String {
-    let of = |state: &str| results.lines().filter(|line| line.starts_with(state)).count();
-    let failed: String =
-        results.lines().filter(|line| !line.starts_with("PASS")).map(|line| format!("{line}\n")).collect();
-    format!(
-        "{failed}{} ran: {} passed, {} failed, {} skipped themselves\n",
-        results.lines().count(),
-        of("PASS"),
-        of("FAIL"),
-        of("SKIP")
-    )
+/// What did not pass, by name, and how many of the tests did: of all that ran, and of those that need no node, whose names
+/// are the lines of `no_nodes`.
+fn summary(results: &str, no_nodes: &str) -> String {
+    let count = |what: &str, lines: &[&str]| {
+        let of = |state: &str| lines.iter().filter(|line| line.starts_with(state)).count();
+        let [passed, failed, skipped] = ["PASS", "FAIL", "SKIP"].map(of);
+        format!("{} {what}: {passed} passed, {failed} failed, {skipped} skipped themselves\n", lines.len())
+    };
+    let all: Vec<&str> = results.lines().collect();
+    let names: BTreeSet<&str> = no_nodes.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    let without = |line: &&str| name_of(line).is_some_and(|name| names.contains(name));
+    let without_nodes: Vec<&str> = all.iter().copied().filter(without).collect();
+    let failed: String = all.iter().filter(|line| !line.starts_with("PASS")).map(|line| format!("{line}\n")).collect();
+    failed + &count("ran", &all) + &count("of them need no node", &without_nodes)
+}
+
+/// The name in a line of `results.txt`, which stands between state and seconds.
+fn name_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(char::is_whitespace)?;
+    Some(rest.rsplit_once(char::is_whitespace)?.0.trim())
 }
 
 #[cfg(test)]
@@ -130,7 +144,9 @@ mod tests {
 
     #[test]
     fn results_are_counted() {
-        let text = summary("PASS one 1.0\nFAIL two 2.0\nPASS three 3.0\nSKIP four 0\n");
-        assert_eq!(text, "FAIL two 2.0\nSKIP four 0\n4 ran: 2 passed, 1 failed, 1 skipped themselves\n");
+        let results = "PASS a test 1.0\nFAIL two 2.0\nPASS three 3.0\nSKIP four 0\n";
+        let wanted = "FAIL two 2.0\nSKIP four 0\n4 ran: 2 passed, 1 failed, 1 skipped themselves\n\
+                      2 of them need no node: 1 passed, 1 failed, 0 skipped themselves\n";
+        assert_eq!(summary(results, "a test\ntwo\nnever\n"), wanted);
     }
 }

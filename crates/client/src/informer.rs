@@ -241,8 +241,8 @@ pub struct Informers {
 struct Running {
     resource: &'static Resource,
     informer: Informer,
-    /// The reflector ends when this is dropped.
-    _life: watch::Sender<()>,
+    /// The reflector ends when this says so.
+    ended: watch::Sender<bool>,
 }
 
 impl Informers {
@@ -275,15 +275,21 @@ impl Informers {
             revision: revision_sender,
             random: self.random.clone(),
         };
-        let (life, mut ended) = watch::channel(());
+        let (ended, mut end) = watch::channel(false);
         self.supervisor.spawn_until_shutdown(format!("reflector-{}", resource.plural), async move {
+            let forgotten = async {
+                // Handles outlive the informers that they came from.
+                if end.wait_for(|ended| *ended).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
             tokio::select! {
                 biased;
-                _ = ended.changed() => {}
+                () = forgotten => {}
                 () = reflector.run() => {}
             }
         });
-        informers.insert(key, Running { resource, informer: informer.clone(), _life: life });
+        informers.insert(key, Running { resource, informer: informer.clone(), ended });
         informer
     }
 
@@ -292,8 +298,10 @@ impl Informers {
     pub fn forget(&self, resource: &'static Resource) {
         let key = (resource.group, resource.plural, String::new());
         let mut informers = self.informers.lock();
-        if informers.get(&key).is_some_and(|running| running.resource.is(resource)) {
-            informers.remove(&key);
+        if informers.get(&key).is_some_and(|running| running.resource.is(resource))
+            && let Some(running) = informers.remove(&key)
+        {
+            running.ended.send_replace(true);
         }
     }
 
