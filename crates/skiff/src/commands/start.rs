@@ -15,6 +15,7 @@ use super::{need_root, node_error};
 use crate::cli::StartArgs;
 use crate::cluster::{Choosing, Cluster};
 use crate::pki::{Pki, ServerNames};
+use crate::printer::Steps;
 use crate::{kubeconfig, preflight, printer};
 
 /// How long the cluster may take to come up on a busy machine.
@@ -27,20 +28,25 @@ pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     preflight::check()?;
     let choosing = Choosing::begin()?;
     let cluster = Cluster::find_or_create(profile, args.api_port)?;
-    let pki = pki(&cluster)?;
     if let Some(node) = Node::find(&cluster.node_directory())?
         && node.is_running()
     {
+        let pki = pki(&cluster)?;
         let path = kubeconfig::add(profile, &format!("https://{}", cluster.api_address()), &pki)?;
         printer::line(format!("cluster {profile:?} is running already; context {profile:?} is in {}", path.display()));
         return Ok(ExitCode::SUCCESS);
     }
-    printer::progress(format!("starting cluster {profile:?} …"));
+    let steps = Steps::begin(format!("starting cluster {profile:?}"));
+    let pki = pki(&cluster)?;
+    steps.done("certificates");
     let log = cluster.log_path();
     let log_start = std::fs::metadata(&log).map_or(0, |log| log.len());
     let mut node = Node::launch(&node_config(&cluster)?).map_err(node_error)?;
     drop(choosing);
-    if let Err(error) = wait(&cluster, &pki) {
+    steps.done("node");
+    let waited = wait(&cluster, &pki, &steps);
+    drop(steps);
+    if let Err(error) = waited {
         // A daemon that can't start would be started again and again.
         node.stop(DRAIN).map_err(node_error)?;
         bail!(
@@ -119,11 +125,16 @@ fn node_config(cluster: &Cluster) -> Result<NodeConfig> {
 }
 
 /// Waits for the API and then, by a watch, for the node to be ready.
-fn wait(cluster: &Cluster, pki: &Pki) -> Result<()> {
+fn wait(cluster: &Cluster, pki: &Pki, steps: &Steps) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        match tokio::time::timeout(PATIENCE, crate::daemon::await_ready(cluster, pki)).await {
-            Ok(result) => result,
+        let ready = crate::daemon::await_ready(cluster, pki, || steps.done("API"));
+        match tokio::time::timeout(PATIENCE, ready).await {
+            Ok(Ok(())) => {
+                steps.done("node is ready");
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => bail!(
                 "cluster {:?} did not become ready within {} s; `skiff logs -p {}` tells why",
                 cluster.profile,

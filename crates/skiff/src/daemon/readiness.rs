@@ -9,12 +9,14 @@ use crate::administrator;
 use crate::cluster::Cluster;
 use crate::pki::Pki;
 
-/// Returns when the node is Ready. The listener exists before the daemon does, so a connection waits and is not refused.
-pub(crate) async fn await_ready(cluster: &Cluster, pki: &Pki) -> Result<()> {
+/// Returns when the node is Ready; calls `answers` as soon as the API does. The listener exists before the daemon does, so
+/// a connection waits and is not refused.
+pub(crate) async fn await_ready(cluster: &Cluster, pki: &Pki, answers: impl FnOnce()) -> Result<()> {
     let path =
         format!("/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{}&timeoutSeconds=600", cluster.node_name());
     let api = administrator::connect(cluster, pki)?;
     let mut watch = api.stream(Method::GET, &path, &[], Bytes::new()).await.context("failed to watch the node")?;
+    answers();
     while let Some(line) = watch.line().await? {
         if is_ready(&serde_json::from_slice(&line)?) {
             return Ok(());
