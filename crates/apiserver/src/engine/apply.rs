@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use apimachinery::apply::{
     ApplyError, Conflict, FieldSet, Manager, Managers, Operation as Owning, PathElement, Place, apply, compare,
+    fields_of,
 };
 use apimachinery::{ApiError, Cause, FieldError, FieldPath, Object, Reader, Reason, Resource};
 use client::Target;
@@ -18,6 +19,11 @@ use crate::catalog::KindRules;
 
 /// The owner of what an object held before anybody applied.
 const BEFORE: &str = "before-first-apply";
+
+/// The manager that may have applied without the server before.
+const KUBECTL: &str = "kubectl";
+/// Where it kept what it had applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What an apply asks for.
 #[derive(Debug, Clone)]
@@ -120,9 +126,21 @@ impl Engine {
         }
         drop_ignored(&mut config, &ignored);
         let writer = self.manager(context, target, Owning::Apply);
-        let made = apply(&place, live, &managers, &config, writer, &ignored, force);
+        let is_kubectl = writer.name == KUBECTL;
+        let last = live["metadata"]["annotations"][LAST_APPLIED].as_str().filter(|_| is_kubectl);
+        let made = match apply(&place, live, &managers, &config, writer.clone(), &ignored, force) {
+            // What kubectl has applied by itself so far is its own.
+            Err(ApplyError::Conflicts(conflicts)) if all_from(&place, last, &conflicts) => {
+                apply(&place, live, &managers, &config, writer, &ignored, true)
+            }
+            other => other,
+        };
         let made = made.map_err(|error| refusal(target, error))?;
         let mut object = made.object;
+        if last.is_some() {
+            // So that kubectl can go back to applying by itself.
+            object["metadata"]["annotations"][LAST_APPLIED] = json!(format!("{config}\n"));
+        }
         object["metadata"]["managedFields"] = made.managers.to_json();
         if !given.is_empty() {
             object["metadata"]["resourceVersion"] = json!(given);
@@ -161,6 +179,17 @@ impl Engine {
         new["metadata"]["managedFields"] = managers.to_json();
         Ok(())
     }
+}
+
+/// Whether all that is in conflict is in the configuration that kubectl applied last.
+fn all_from(place: &Place<'_>, last: Option<&str>, conflicts: &[Conflict]) -> bool {
+    let last: Option<Value> = last.and_then(|text| serde_json::from_str(text).ok());
+    let Some(known) = last.and_then(|last| fields_of(place, &last).ok()) else { return false };
+    conflicts.iter().all(|conflict| {
+        let mut others = conflict.fields.clone();
+        others.subtract(&known);
+        others.is_empty()
+    })
 }
 
 /// The schema of a kind.

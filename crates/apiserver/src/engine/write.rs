@@ -298,7 +298,7 @@ impl Engine {
     ) -> Result<(), ApiError> {
         let name = admitted_name(target, object);
         let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
-        self.admission.iter().try_for_each(|plugin| plugin.validate(&request, &*self.caches))?;
+        self.admission.iter().try_for_each(|plugin| plugin.validate(&mut request, &*self.caches))?;
         self.remote_admission.validate(&mut request, &*self.caches).await
     }
 

@@ -1,4 +1,4 @@
-//! `kubectl apply`, client-side (upstream: `kubectl/pkg/cmd/apply`).
+//! `kubectl apply`, client-side and server-side (upstream: `kubectl/pkg/cmd/apply`).
 
 use clap::{ArgAction, Args};
 use client::{PatchKind, Propagation};
@@ -35,9 +35,12 @@ pub(crate) struct ApplyCommand {
     /// Must be "background", "orphan", or "foreground": how dependants of what --force deletes go
     #[arg(long, num_args = 0..=1, default_missing_value = "background", default_value = "background")]
     cascade: String,
-    /// Who is recorded as the fields' owner
-    #[arg(long, default_value = "kubectl-client-side-apply")]
-    field_manager: String,
+    /// Who is recorded as the fields' owner; "kubectl-client-side-apply", or "kubectl" with --server-side
+    #[arg(long)]
+    field_manager: Option<String>,
+    /// With --server-side: take fields that others own
+    #[arg(long)]
+    force_conflicts: bool,
     /// Delete and create anew what can't be patched
     #[arg(long)]
     force: bool,
@@ -50,6 +53,9 @@ pub(crate) struct ApplyCommand {
     /// Only those of the objects that have these labels
     #[arg(long, short = 'l')]
     selector: Option<String>,
+    /// The server merges, and keeps who owns which fields
+    #[arg(long)]
+    server_side: bool,
     /// How long to wait for what --force deletes; 0 for as long as it takes
     #[arg(long, value_parser = values::duration, default_value = "0s")]
     timeout: GoDuration,
@@ -73,6 +79,16 @@ impl ApplyCommand {
             return Err(KubectlError::new("must specify one of -f and -k"));
         }
         let validation = self.validate.directive()?;
+        if self.force_conflicts && !self.server_side {
+            return Err(KubectlError::new("--force-conflicts only works with --server-side"));
+        }
+        if dry_run == DryRun::Client && self.server_side {
+            let why = "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)";
+            return Err(KubectlError::new(why));
+        }
+        if self.server_side && self.force {
+            return Err(KubectlError::new("--force cannot be used with --server-side"));
+        }
         if dry_run == DryRun::Server && self.force {
             return Err(KubectlError::new("--dry-run=server cannot be used with --force"));
         }
@@ -90,10 +106,19 @@ impl ApplyCommand {
             return Err(KubectlError::new("no objects passed to apply"));
         }
         let whole = !matches!(self.output.output.as_deref().unwrap_or_default(), "" | "name");
-        let requests = write::requests(context, dry_run, &self.field_manager, validation)?;
+        let by_default = if self.server_side { "kubectl" } else { "kubectl-client-side-apply" };
+        let field_manager = self.field_manager.as_deref().unwrap_or(by_default);
+        let mut requests = write::requests(context, dry_run, field_manager, validation)?;
+        if self.server_side {
+            requests = requests.with("force", if self.force_conflicts { "true" } else { "false" });
+        }
         let mut objects = Vec::new();
         for mut info in selected.infos {
-            match self.apply(context, &requests, &mut info, dry_run).await {
+            let applied = match self.server_side {
+                true => apply_on_server(context, &requests, &info).await,
+                false => self.apply(context, &requests, &mut info, dry_run).await,
+            };
+            match applied {
                 Ok(applied) if whole => objects.push(applied.object),
                 Ok(applied) => {
                     dry_run.printer(&self.output, applied.operation)?.print(&context.printer, &applied.object)?;
@@ -247,6 +272,43 @@ impl ApplyCommand {
             }
         }
     }
+}
+
+/// What upstream's kubectl says to a conflict, behind the server's words.
+const CONFLICT_ADVICE: &str = "
+Please review the fields above--they currently have other managers. Here
+are the ways you can resolve this warning:
+* If you intend to manage all of these fields, please re-run the apply
+  command with the `--force-conflicts` flag.
+* If you do not intend to manage all of the fields, please edit your
+  manifest to remove references to the fields that should keep their
+  current managers.
+* You may co-own fields by updating your manifest to match the existing
+  value; in this case, you'll become the manager if the other manager(s)
+  stop managing the field (remove it from their configuration).
+See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts";
+
+/// `--server-side`: the server gets the whole configuration and does the rest.
+async fn apply_on_server(context: &Context, requests: &Requests<'_>, info: &Info) -> Result<Applied, KubectlError> {
+    let object = match requests.apply(&info.resource, (&info.namespace, &info.name), &info.object).await {
+        Ok(object) => object,
+        Err(error) => {
+            return Err(match error.api().map_or(0, |error| error.code) {
+                409 => {
+                    KubectlError::new(format!("{}{CONFLICT_ADVICE}", error.api().map_or("", |error| &error.message)))
+                }
+                415 => KubectlError::new(format!("Server-side apply not available on the server: ({error})")),
+                _ => error,
+            });
+        }
+    };
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        let name = &info.name;
+        context
+            .printer
+            .err_line(format!("Warning: Detected changes to resource {name} which is currently being deleted."));
+    }
+    Ok(Applied { object, operation: "serverside-applied" })
 }
 
 /// `--cascade`.

@@ -183,6 +183,17 @@ impl<'a> Requests<'a> {
         Ok(self.client.send_json(Method::PATCH, &path, kind.media_type(), patch).await?)
     }
 
+    /// Applies a configuration on the server.
+    pub(crate) async fn apply(
+        &self,
+        resource: &ResourceType,
+        (namespace, name): (&str, &str),
+        configuration: &Value,
+    ) -> Result<Value, KubectlError> {
+        let path = self.write_path(resource, namespace, name, "");
+        Ok(self.client.send_json(Method::PATCH, &path, "application/apply-patch+yaml", configuration).await?)
+    }
+
     /// Patches with a text that the server shall judge.
     pub(crate) async fn patch_text(
         &self,

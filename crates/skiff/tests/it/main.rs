@@ -8,12 +8,14 @@ mod cluster;
 mod commands;
 mod demo;
 mod everyday;
+mod extensions;
 mod image;
 mod life;
 mod services;
 mod streams;
 mod tutorial;
 mod updates;
+mod workloads;
 
 /// The tutorial's Deployment, in kubectl's words.
 const DEPLOYMENT: &str = "deployment/kubernetes-bootcamp";
