@@ -75,6 +75,11 @@ pub trait Strategy: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// Whether a deletion that does not say what becomes of dependants leaves them.
+    fn orphans_dependants(&self) -> bool {
+        false
+    }
+
     /// How many seconds of grace a deletion gets; `None`: the kind has no graceful deletion and goes at once.
     fn grace_period_seconds(&self, _object: &Value, _requested: Option<i64>) -> Option<i64> {
         None

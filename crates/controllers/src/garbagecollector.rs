@@ -180,8 +180,16 @@ impl GarbageCollector {
                 worths.iter().filter(|(_, w)| *w != Worth::Solid).map(|(o, _)| o.uid.as_str()).collect();
             return self.drop_references(resource, object, &gone).await;
         }
-        let has_dependants = || !self.monitors.dependants(&meta.uid).is_empty();
-        let propagation = if any(Worth::Waiting) && has_dependants() {
+        let dependants = if any(Worth::Waiting) { self.monitors.dependants(&meta.uid) } else { Vec::new() };
+        let waits = |dependant: &Object| {
+            let meta = dependant.meta();
+            meta.deletion_timestamp.is_some() && meta.finalizers.iter().any(|f| f == FOREGROUND)
+        };
+        if dependants.iter().any(|(_, dependant)| waits(dependant)) {
+            // What waits for this object may be what this object waits for: it must not block its owners any more.
+            self.unblock_owners(resource, object).await?;
+        }
+        let propagation = if any(Worth::Waiting) && !dependants.is_empty() {
             Propagation::Foreground
         } else if meta.finalizers.iter().any(|f| f == ORPHAN) {
             Propagation::Orphan
@@ -190,9 +198,11 @@ impl GarbageCollector {
         } else {
             Propagation::Background
         };
+        // Nobody may have changed the owners since; what was just changed here is known.
+        let unchanged = dependants.is_empty().then_some(meta.resource_version);
         let options = DeleteOptions {
             propagation: Some(propagation),
-            preconditions: Preconditions { uid: Some(meta.uid.clone()), resource_version: Some(meta.resource_version) },
+            preconditions: Preconditions { uid: Some(meta.uid.clone()), resource_version: unchanged },
             ..DeleteOptions::default()
         };
         self.client.delete(resource, &meta.namespace, &meta.name, &options).await.map(|_| ())
@@ -223,6 +233,24 @@ impl GarbageCollector {
             }
             _ => Worth::Dangling,
         })
+    }
+
+    /// Makes an object one that its owners' deletion need not wait for.
+    async fn unblock_owners(&self, resource: &'static Resource, object: &Object) -> Result<(), ApiError> {
+        let meta = object.meta();
+        if !meta.owner_references.iter().any(|owner| owner.block_owner_deletion == Some(true)) {
+            return Ok(());
+        }
+        let unblocked = meta.owner_references.iter().map(|owner| {
+            let mut owner = owner.clone();
+            owner.block_owner_deletion = Some(false);
+            serde_json::to_value(&owner).unwrap_or(Value::Null)
+        });
+        let unblocked: Vec<Value> = unblocked.collect();
+        let patch = json!({"metadata": {
+            "resourceVersion": meta.resource_version.to_string(), "uid": meta.uid, "ownerReferences": unblocked,
+        }});
+        self.client.patch(resource, &meta.namespace, &meta.name, PatchKind::Merge, patch).await.map(|_| ())
     }
 
     async fn drop_references(

@@ -12,6 +12,7 @@ mod namespace;
 mod networking;
 mod node;
 mod others;
+mod policies;
 mod policy;
 mod rbac;
 mod runtime_class;
@@ -62,6 +63,10 @@ pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
         ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration") => {
             &webhooks::RULES
         }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy") => &policies::VALIDATING,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => &policies::MUTATING,
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => &policies::VALIDATING_BINDING,
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding") => &policies::MUTATING_BINDING,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::RULES,
         ("coordination.k8s.io", "Lease") => &coordination::RULES,
         ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,

@@ -57,6 +57,7 @@ pub(crate) struct Rules {
     pub(crate) warnings: fn(&Value, Option<&Value>) -> Vec<String>,
     pub(crate) create_on_update: bool,
     pub(crate) unconditional_update: bool,
+    pub(crate) orphans_dependants: bool,
     pub(crate) grace_period_seconds: fn(&Value, Option<i64>) -> Option<i64>,
     pub(crate) begin_deletion: fn(&mut Value),
     pub(crate) keeps_deleted: fn(&Value) -> bool,
@@ -76,6 +77,7 @@ impl Rules {
         warnings: |_, _| Vec::new(),
         create_on_update: false,
         unconditional_update: true,
+        orphans_dependants: false,
         grace_period_seconds: |_, _| None,
         begin_deletion: |_| {},
         keeps_deleted: |_| false,
@@ -210,6 +212,10 @@ impl Strategy for Bound {
 
     fn allow_unconditional_update(&self) -> bool {
         self.rules.unconditional_update
+    }
+
+    fn orphans_dependants(&self) -> bool {
+        self.rules.orphans_dependants
     }
 
     fn grace_period_seconds(&self, object: &Value, requested: Option<i64>) -> Option<i64> {

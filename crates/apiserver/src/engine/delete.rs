@@ -92,7 +92,11 @@ impl Engine {
         let now = self.clock.now();
         let mut new = old.clone();
         let grace = strategy.grace_period_seconds(old, options.grace_period_seconds).unwrap_or(0).max(0);
-        set_propagation(&mut new, options.propagation);
+        // As upstream, a kind that is older than the garbage collector leaves its dependants if nobody says otherwise.
+        let held = old["metadata"]["finalizers"].as_array().into_iter().flatten();
+        let decided = held.into_iter().any(|finalizer| finalizer == ORPHAN || finalizer == FOREGROUND);
+        let by_default = (strategy.orphans_dependants() && !decided).then_some(Propagation::Orphan);
+        set_propagation(&mut new, options.propagation.or(by_default));
         let metadata = &old["metadata"];
         match metadata["deletionGracePeriodSeconds"].as_i64() {
             Some(_) if metadata["deletionTimestamp"].is_string() => {

@@ -1,7 +1,7 @@
 //! The `proxy` subresource of Pods and Services: a request is passed on to a port in the cluster's network
 //! (upstream: `apimachinery/pkg/util/proxy`, `ResourceLocation` in `pkg/registry/core/{pod,service}`).
 //!
-//! Left out: links in HTML pages are not rewritten.
+//! Links in HTML pages that begin with a slash are made to lead through the proxy again.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use api::resources::{ENDPOINTSLICES, PODS, SERVICES};
 use apimachinery::{ApiError, Reader};
 use client::TlsSettings;
 use component_base::Shutdown;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, LOCATION, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION, UPGRADE,
+};
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -24,6 +26,11 @@ use crate::server::ApiServer;
 
 /// Headers that are about one connection, not about the request (RFC 9110, 7.6.1).
 const OF_THE_CONNECTION: [&str; 6] = ["keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "expect"];
+
+/// Attributes of HTML that hold links.
+const LINKS: [&str; 9] = ["action", "background", "cite", "data", "formaction", "href", "longdesc", "poster", "src"];
+/// The largest page whose links are rewritten.
+const PAGE_MAX: usize = 8 << 20;
 
 /// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`.
 struct Destination<'a> {
@@ -106,7 +113,39 @@ pub(crate) async fn serve(
     if let Some(rewritten) = location.and_then(|l| HeaderValue::from_str(&format!("{prefix}{l}")).ok()) {
         parts.headers.insert(LOCATION, rewritten);
     }
-    Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()))
+    let is_page = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|ty| ty.to_str().ok())
+        .is_some_and(|ty| ty.split(';').next().is_some_and(|ty| ty.trim() == "text/html"));
+    if !is_page || parts.headers.contains_key(CONTENT_ENCODING) {
+        return Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()));
+    }
+    let page = Limited::new(body, PAGE_MAX).collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+    let page = with_links(&String::from_utf8_lossy(&page), &prefix);
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, whole(page)))
+}
+
+/// A page with its links rewritten.
+fn with_links(page: &str, prefix: &str) -> String {
+    let mut out = String::with_capacity(page.len());
+    let mut rest = page;
+    while let Some(at) = rest.find(['"', '\'']) {
+        let (before, quoted) = rest.split_at(at + 1);
+        out.push_str(before);
+        let attribute = before[..at].trim_end().strip_suffix('=').map(str::trim_end).unwrap_or_default();
+        let is_link = LINKS.iter().any(|link| {
+            let name = attribute.len().checked_sub(link.len()).and_then(|from| attribute.get(from..));
+            name.is_some_and(|name| name.eq_ignore_ascii_case(link))
+        });
+        if is_link && quoted.starts_with('/') && !quoted.starts_with("//") {
+            out.push_str(prefix);
+        }
+        rest = quoted;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The part of a path that names the proxy: `/api/v1/namespaces/NAMESPACE/pods/NAME/proxy`.
@@ -245,7 +284,14 @@ fn spawn(shutdown: Shutdown, work: impl Future<Output = ()> + Send + 'static) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Destination, own_part};
+    use super::{Destination, own_part, with_links};
+
+    #[test]
+    fn links_of_pages_lead_through_the_proxy() {
+        let page = "<a href=\"/x\">/y</a><img SRC = '/z'><a href=\"//other/\"><a href=\"rel\"><p title=\"/no\">";
+        let wanted = "<a href=\"/p/x\">/y</a><img SRC = '/p/z'><a href=\"//other/\"><a href=\"rel\"><p title=\"/no\">";
+        assert_eq!(with_links(page, "/p"), wanted);
+    }
 
     #[test]
     fn the_proxys_own_part_of_a_path_ends_with_its_name() {

@@ -1,6 +1,7 @@
-use api::resources::{DEPLOYMENTS, PODS, REPLICASETS};
-use client::{DeleteOptions, Propagation};
+use api::resources::{CONFIGMAPS, DEPLOYMENTS, PODS, REPLICASETS};
+use client::{DeleteOptions, PatchKind, Propagation};
 use envtest::{Cluster, Failure, Options, check};
+use serde_json::json;
 
 use crate::WEB;
 
@@ -67,5 +68,32 @@ fn orphans_stay_and_are_adopted_again() {
         assert_eq!(adopted[0].meta().uid, set);
         assert_eq!(adopted[0].meta().controller().map(|owner| owner.name.as_str()), Some("web"));
         Ok(())
+    });
+}
+
+#[test]
+fn owners_in_a_circle_do_not_wait_for_each_other() {
+    check(&Options::new(10).outages(), async |cluster| {
+        let client = cluster.client();
+        let make = |name: &str| json!({"metadata": {"name": name}});
+        let mut uids = Vec::new();
+        for name in ["a", "b", "c"] {
+            uids.push(client.create(CONFIGMAPS, "default", make(name)).await?.meta().uid.clone());
+        }
+        for (name, owner, uid) in [("a", "b", &uids[1]), ("b", "c", &uids[2]), ("c", "a", &uids[0])] {
+            let owner = json!([{
+                "apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uid, "blockOwnerDeletion": true,
+            }]);
+            let patch = json!({"metadata": {"ownerReferences": owner}});
+            client.patch(CONFIGMAPS, "default", name, PatchKind::Merge, patch).await?;
+        }
+        let options = DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::default() };
+        client.delete(CONFIGMAPS, "default", "a", &options).await?;
+        let left = || cluster.list(CONFIGMAPS, "default").iter().map(|o| o.meta().name.clone()).collect::<Vec<_>>();
+        let look = || match left().into_iter().filter(|name| name.len() == 1).collect::<Vec<_>>() {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("{left:?}")),
+        };
+        cluster.eventually("none of them is left", look).await
     });
 }

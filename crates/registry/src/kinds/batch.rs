@@ -18,6 +18,7 @@ use crate::value::{child, flag, has, int, list, text, time};
 use crate::{pods, print};
 
 pub(super) static JOB: Rules = Rules {
+    orphans_dependants: true,
     name: subdomain,
     generation: Generation::Of("spec"),
     prepare_create: select_own_pods,

@@ -5,15 +5,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::print::{age, human_duration, labels, name, or_none, selector, since};
+use crate::print::{age, human_duration, labels, name, or_none, since};
 use crate::rules::{Generation, Rules, Selectable, at_path, is_deleting};
 use crate::value::{has, int, list, text, time};
 
 /// The rules of kinds that have no file of their own.
 pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
     Some(match (group, kind) {
-        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => &POLICY,
-        ("admissionregistration.k8s.io", _) => &POLICY_BINDING,
         ("apiregistration.k8s.io", "APIService") => &API_SERVICE,
         ("certificates.k8s.io", "CertificateSigningRequest") => &SIGNING_REQUEST,
         ("certificates.k8s.io", "ClusterTrustBundle") => &TRUST_BUNDLE,
@@ -38,35 +36,6 @@ pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
 const OF_SPEC: Rules = Rules { name: subdomain, generation: Generation::Of("spec"), ..Rules::NONE };
 /// A kind without a generation.
 const PLAIN: Rules = Rules { name: subdomain, ..Rules::NONE };
-
-static POLICY: Rules = Rules {
-    unconditional_update: false,
-    row: Some(|o, now| {
-        let spec = &o["spec"];
-        let count = list(spec, "validations").len() + list(spec, "mutations").len();
-        let kind = &spec["paramKind"];
-        let shown = format!("{}/{}", text(kind, "apiVersion"), text(kind, "kind"));
-        vec![name(o), json!(count), json!(if kind.is_null() { "<unset>" } else { &shown }), age(o, now)]
-    }),
-    ..OF_SPEC
-};
-
-static POLICY_BINDING: Rules = Rules {
-    unconditional_update: false,
-    row: Some(|o, now| {
-        let spec = &o["spec"];
-        let reference = &spec["paramRef"];
-        let (of, namespace) = (text(reference, "name"), text(reference, "namespace"));
-        let shown = match (of.is_empty(), namespace.is_empty()) {
-            (false, false) => format!("{namespace}/{of}"),
-            (false, true) => format!("*/{of}"),
-            (true, _) if has(reference, "selector") => selector(&reference["selector"]),
-            (true, _) => "<unset>".to_owned(),
-        };
-        vec![name(o), json!(text(spec, "policyName")), json!(shown), age(o, now)]
-    }),
-    ..OF_SPEC
-};
 
 /// Whether a condition of this type is true.
 pub(super) fn holds(o: &Value, kind: &str) -> bool {

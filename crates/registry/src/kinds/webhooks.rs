@@ -1,11 +1,12 @@
 //! MutatingWebhookConfiguration and ValidatingWebhookConfiguration (upstream: `pkg/apis/admissionregistration/validation`).
 
-use apimachinery::names::dns_subdomain;
+use apimachinery::cel::{Program, admission_variables};
+use apimachinery::names::{dns_subdomain, qualified_name};
 use apimachinery::{FieldError, FieldPath};
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::check::{Seen, one_of};
+use crate::check::{Seen, invalid_each, one_of};
 use crate::print::{age, name};
 use crate::rules::{Generation, Rules};
 use crate::value::{has, int, list, text};
@@ -74,11 +75,12 @@ fn validate_webhook(webhook: &Value, path: &FieldPath) -> Vec<FieldError> {
             "must include at least one of v1, v1beta1",
         ));
     }
+    faults.extend(match_conditions(&path.child("matchConditions"), list(webhook, "matchConditions"), false));
     faults.extend(validate_client(&webhook["clientConfig"], &path.child("clientConfig")));
     faults
 }
 
-fn validate_rule(rule: &Value, path: &FieldPath) -> Vec<FieldError> {
+pub(super) fn validate_rule(rule: &Value, path: &FieldPath) -> Vec<FieldError> {
     let mut faults = Vec::new();
     for key in ["operations", "apiGroups", "apiVersions", "resources"] {
         let below = path.child(key);
@@ -106,6 +108,40 @@ fn validate_rule(rule: &Value, path: &FieldPath) -> Vec<FieldError> {
     }
     faults.extend(one_of(&path.child("scope"), text(rule, "scope"), &["*", "Cluster", "Namespaced"]));
     faults
+}
+
+/// The most match conditions that one webhook or policy may have.
+const CONDITIONS_MAX: usize = 64;
+
+/// The `matchConditions` of a webhook or a policy.
+pub(super) fn match_conditions(path: &FieldPath, conditions: &[Value], params: bool) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let mut seen = Seen::default();
+    if conditions.len() > CONDITIONS_MAX {
+        faults.push(FieldError::too_many(path, conditions.len(), CONDITIONS_MAX));
+    }
+    for (at, condition) in conditions.iter().enumerate() {
+        let here = path.index(at);
+        let variables = admission_variables(params, false);
+        faults.extend(expression(&here.child("expression"), text(condition, "expression").trim(), "", &variables));
+        let called = text(condition, "name");
+        if called.is_empty() {
+            faults.push(FieldError::required(&here.child("name"), ""));
+            continue;
+        }
+        faults.extend(invalid_each(&here.child("name"), called, qualified_name(called)));
+        faults.extend(seen.check(&here.child("name"), called));
+    }
+    faults
+}
+
+/// An expression that must be there, with the word for one that is not, and must compile.
+pub(super) fn expression(path: &FieldPath, written: &str, missing: &str, variables: &[&str]) -> Option<FieldError> {
+    if written.trim().is_empty() {
+        return Some(FieldError::required(path, missing));
+    }
+    let error = Program::compile(written, variables).err()?;
+    Some(FieldError::invalid(path, written, error.to_string()))
 }
 
 fn validate_client(client: &Value, path: &FieldPath) -> Vec<FieldError> {

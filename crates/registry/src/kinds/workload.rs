@@ -92,6 +92,7 @@ fn name_claim_kinds(o: &mut Value) {
 }
 
 pub(super) static REPLICATION_CONTROLLER: Rules = Rules {
+    orphans_dependants: true,
     name: subdomain,
     generation: Generation::Of("spec"),
     validate: validate::replication_controller,
