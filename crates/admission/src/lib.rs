@@ -1,14 +1,17 @@
 //! Built-in admission plugins, with upstream's names and in upstream's order
 //! (`pkg/kubeapiserver/options/plugins.go`), one file each, listed in one table.
 //!
-//! Absent until what they serve exists: PodSecurity, DefaultStorageClass, StorageObjectInUseProtection, policies.
+//! Absent until what they serve exists: PodSecurity, DefaultStorageClass, StorageObjectInUseProtection.
 //! Webhooks are asked after the plugins ([`Webhooks`]).
 
 mod default_toleration_seconds;
+mod expression;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resize;
+mod policies;
 mod priority;
 mod resource_quota;
 mod runtime_class;
@@ -27,6 +30,7 @@ pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
 pub use node_restriction::NodeRestriction;
 pub use pod_resize::PodResizeValidator;
+pub use policies::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 pub use priority::Priority;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
@@ -47,6 +51,8 @@ pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
         Box::new(PodResizeValidator),
+        Box::new(MutatingAdmissionPolicy),
+        Box::new(ValidatingAdmissionPolicy),
         Box::new(ResourceQuota),
         Box::new(UnservedKinds),
     ]

@@ -33,7 +33,7 @@ impl Admission for LimitRanger {
         Ok(())
     }
 
-    fn validate(&self, request: &AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
+    fn validate(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
         for range in ranges(request, reader) {
             let of = if request.resource.is(PODS) { pod_faults } else { claim_faults };
             let mut faults = of(request.object, &range);

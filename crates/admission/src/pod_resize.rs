@@ -14,7 +14,7 @@ impl Admission for PodResizeValidator {
         "PodResizeValidator"
     }
 
-    fn validate(&self, request: &AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
+    fn validate(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
         let resizes = request.operation == Operation::Update && request.subresource == "resize";
         let node = request.object["spec"]["nodeName"].as_str().unwrap_or_default();
         let changed = request.old.is_none_or(|old| old["spec"] != request.object["spec"]);

@@ -32,7 +32,7 @@ impl Admission for Priority {
         }
     }
 
-    fn validate(&self, request: &AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
+    fn validate(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
         let class = &*request.object;
         if !request.resource.is(PRIORITYCLASSES) || class["globalDefault"] != true {
             return Ok(());

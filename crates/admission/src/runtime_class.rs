@@ -22,7 +22,7 @@ impl Admission for RuntimeClass {
         set_overhead(spec, &class).and_then(|()| set_scheduling(spec, &class)).map_err(|why| refuse(name, &why))
     }
 
-    fn validate(&self, request: &AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
+    fn validate(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
         if !creates_pod(request) {
             return Ok(());
         }

@@ -4,7 +4,6 @@
 //! Which webhooks a write concerns and what their answers mean is pure; [`WebhookTransport`] carries the question.
 
 mod configuration;
-mod matching;
 mod review;
 
 use std::sync::Arc;
@@ -18,8 +17,10 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use configuration::{ClientConfig, Configuration, Webhook};
-use matching::{Matched, matches};
 use review::{Verdict, review, verdict};
+
+use crate::expression::{Facts, all_hold};
+use crate::matching::{Matched, is_exempt};
 
 /// Where a webhook listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,13 +50,8 @@ pub struct Webhooks {
 /// What came of a call.
 enum Called {
     Answered(Verdict),
-    /// It failed, and the webhook's policy is to go on without it.
+    /// Its conditions do not hold, or it failed and the webhook's policy is to go on without it.
     Ignored,
-}
-
-/// Kinds that no webhook is asked about: else one that fails could never be taken away.
-fn is_exempt(resource: &Resource) -> bool {
-    resource.group == "admissionregistration.k8s.io"
 }
 
 impl Webhooks {
@@ -78,7 +74,7 @@ impl Webhooks {
         for object in reader.list(kind, "") {
             let configuration = object.typed::<Configuration>().map_err(ApiError::internal)?;
             for (at, webhook) in configuration.webhooks.iter().enumerate() {
-                if let Some(matched) = matches(webhook, request, reader)? {
+                if let Some(matched) = webhook.constraints.matches(request, reader)? {
                     concerned.push((configuration.clone(), at, matched));
                 }
             }
@@ -94,6 +90,9 @@ impl Webhooks {
         reader: &dyn Reader,
     ) -> Result<Called, ApiError> {
         let name = &webhook.name;
+        if !wants(webhook, matched, request)? {
+            return Ok(Called::Ignored);
+        }
         if request.dry_run && !matches!(webhook.side_effects.as_str(), "None" | "NoneOnDryRun") {
             return Err(ApiError::bad_request(format!("admission webhook {name:?} does not support dry run")));
         }
@@ -108,7 +107,7 @@ impl Webhooks {
         let answer = asked.await.map_err(|error| format!("failed to call webhook: {error}"));
         match answer.and_then(|answer| verdict(&answer, &uid)) {
             Ok(verdict) => Ok(Called::Answered(verdict)),
-            Err(error) if webhook.failure_policy.as_deref() == Some("Ignore") => {
+            Err(error) if webhook.may_fail() => {
                 tracing::warn!(webhook = name, error, "a webhook failed and is ignored");
                 Ok(Called::Ignored)
             }
@@ -180,7 +179,7 @@ impl Webhooks {
             return Err(ApiError::new(Reason::InternalError, 500, why));
         }
         let before = request.object.clone();
-        let mut patched = matched.converted(before.clone());
+        let mut patched = matched.converted(&before).into_owned();
         apimachinery::patch::apply_json_patch(&mut patched, &patch)
             .map_err(|error| ApiError::internal(format!("failed calling webhook {:?}: {error}", webhook.name)))?;
         if let (Some(version), Value::Object(fields)) = (before.get("apiVersion"), &mut patched) {
@@ -189,6 +188,19 @@ impl Webhooks {
         let changed = patched != before;
         *request.object = patched;
         Ok(changed)
+    }
+}
+
+/// Whether the webhook's conditions hold.
+fn wants(webhook: &Webhook, matched: &Matched, request: &AdmissionRequest<'_>) -> Result<bool, ApiError> {
+    if webhook.match_conditions.is_empty() {
+        return Ok(true);
+    }
+    let facts = Facts::of(matched, request);
+    match all_hold(webhook.match_conditions.iter().map(|condition| &condition.0), &facts.bindings(None)) {
+        Ok(hold) => Ok(hold),
+        Err(_) if webhook.may_fail() => Ok(false),
+        Err(why) => Err(ApiError::forbidden(request.resource.group, request.resource.plural, request.name, &why)),
     }
 }
 

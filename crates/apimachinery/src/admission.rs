@@ -107,8 +107,8 @@ pub trait Admission: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// Refuses the final object. Runs after all plugins' [`Admission::admit`].
-    fn validate(&self, _request: &AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
+    /// Refuses the final object, or warns of it; changes nothing. Runs after all plugins' [`Admission::admit`].
+    fn validate(&self, _request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
         Ok(())
     }
 

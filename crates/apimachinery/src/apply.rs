@@ -8,7 +8,7 @@ mod set;
 mod walk;
 
 pub use managers::{Manager, Managers, Operation};
-pub use merge::{Applied, ApplyError, Conflict, apply};
+pub use merge::{Applied, ApplyError, Conflict, apply, atomics, merge};
 pub use place::Place;
 pub use set::{FieldSet, PathElement};
 pub use walk::{Comparison, compare, fields_of};

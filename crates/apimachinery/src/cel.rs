@@ -39,6 +39,15 @@ pub struct CompileError {
 /// The values of variables, by name.
 pub type Bindings<'a> = BTreeMap<&'a str, Cel<'a>>;
 
+/// The variables of expressions in admission: in match conditions, and in those of policies. `params` are there if the
+/// policy names their kind, `variables` if it has some.
+pub fn admission_variables(params: bool, variables: bool) -> Vec<&'static str> {
+    let mut names = vec!["object", "oldObject", "request", "namespaceObject"];
+    names.extend(params.then_some("params"));
+    names.extend(variables.then_some("variables"));
+    names
+}
+
 impl Program {
     /// Compiles an expression over variables of these names.
     pub fn compile(text: &str, variables: &[&str]) -> Result<Self, CompileError> {

@@ -25,5 +25,12 @@ pub enum PatchError {
     Rejected(String),
 }
 
+impl PatchError {
+    /// Whether the patch itself asked not to be applied: a `test` of it does not hold.
+    pub fn is_failed_test(&self) -> bool {
+        matches!(self, Self::Rejected(why) if why.ends_with(json::TEST_FAILED))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,7 @@ import (
 	internalprinters "k8s.io/kubernetes/pkg/printers/internalversion"
 	"sigs.k8s.io/yaml"
 
+	_ "k8s.io/kubernetes/pkg/apis/admissionregistration/install"
 	_ "k8s.io/kubernetes/pkg/apis/apps/install"
 	_ "k8s.io/kubernetes/pkg/apis/autoscaling/install"
 	_ "k8s.io/kubernetes/pkg/apis/batch/install"
@@ -47,6 +48,12 @@ import (
 	_ "k8s.io/kubernetes/pkg/apis/scheduling/install"
 	_ "k8s.io/kubernetes/pkg/apis/storage/install"
 
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingadmissionpolicy"
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingadmissionpolicybinding"
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingwebhookconfiguration"
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingadmissionpolicy"
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingadmissionpolicybinding"
+	"k8s.io/kubernetes/pkg/registry/admissionregistration/validatingwebhookconfiguration"
 	"k8s.io/kubernetes/pkg/registry/apps/controllerrevision"
 	"k8s.io/kubernetes/pkg/registry/apps/daemonset"
 	"k8s.io/kubernetes/pkg/registry/apps/deployment"
@@ -106,43 +113,49 @@ var byKind = map[string]strategies{
 		"ephemeralcontainers": pod.EphemeralContainersStrategy, "resize": pod.ResizeStrategy}},
 	"Namespace": {namespace.Strategy, map[string]rest.RESTUpdateStrategy{"": namespace.Strategy,
 		"status": namespace.StatusStrategy, "finalize": namespace.FinalizeStrategy}},
-	"PodTemplate":             both(podtemplate.Strategy, nil),
-	"Service":                 both(service.Strategy, service.StatusStrategy),
-	"ConfigMap":               both(configmap.Strategy, nil),
-	"Secret":                  both(secret.Strategy, nil),
-	"Node":                    both(node.Strategy, node.StatusStrategy),
-	"ServiceAccount":          both(serviceaccount.Strategy, nil),
-	"Endpoints":               both(endpoint.Strategy, nil),
-	"Event":                   both(event.Strategy, nil),
-	"LimitRange":              both(limitrange.Strategy, nil),
-	"ResourceQuota":           both(resourcequota.Strategy, resourcequota.StatusStrategy),
-	"PersistentVolume":        both(persistentvolume.Strategy, persistentvolume.StatusStrategy),
-	"PersistentVolumeClaim":   both(persistentvolumeclaim.Strategy, persistentvolumeclaim.StatusStrategy),
-	"ReplicationController":   both(replicationcontroller.Strategy, replicationcontroller.StatusStrategy),
-	"Deployment":              both(deployment.Strategy, deployment.StatusStrategy),
-	"ReplicaSet":              both(replicaset.Strategy, replicaset.StatusStrategy),
-	"DaemonSet":               both(daemonset.Strategy, daemonset.StatusStrategy),
-	"StatefulSet":             both(statefulset.Strategy, statefulset.StatusStrategy),
-	"ControllerRevision":      both(controllerrevision.Strategy, nil),
-	"Job":                     both(job.Strategy, job.StatusStrategy),
-	"CronJob":                 both(cronjob.Strategy, cronjob.StatusStrategy),
-	"HorizontalPodAutoscaler": both(horizontalpodautoscaler.Strategy, horizontalpodautoscaler.StatusStrategy),
-	"Lease":                   both(lease.Strategy, nil),
-	"EndpointSlice":           both(endpointslice.Strategy, nil),
-	"Ingress":                 both(ingress.Strategy, ingress.StatusStrategy),
-	"IngressClass":            both(ingressclass.Strategy, nil),
-	"NetworkPolicy":           both(networkpolicy.Strategy, nil),
-	"RuntimeClass":            both(runtimeclass.Strategy, nil),
-	"PodDisruptionBudget":     both(poddisruptionbudget.Strategy, poddisruptionbudget.StatusStrategy),
-	"Role":                    both(role.Strategy, nil),
-	"RoleBinding":             both(rolebinding.Strategy, nil),
-	"ClusterRole":             both(clusterrole.Strategy, nil),
-	"ClusterRoleBinding":      both(clusterrolebinding.Strategy, nil),
-	"PriorityClass":           both(priorityclass.Strategy, nil),
-	"StorageClass":            both(storageclass.Strategy, nil),
-	"CSIDriver":               both(csidriver.Strategy, nil),
-	"CSINode":                 both(csinode.Strategy, csinode.StatusStrategy),
-	"VolumeAttachment":        both(volumeattachment.Strategy, volumeattachment.StatusStrategy),
+	"MutatingAdmissionPolicy":          both(mutatingadmissionpolicy.NewStrategy(nil, nil), nil),
+	"MutatingAdmissionPolicyBinding":   both(mutatingadmissionpolicybinding.NewStrategy(nil, nil, nil), nil),
+	"MutatingWebhookConfiguration":     both(mutatingwebhookconfiguration.Strategy, nil),
+	"ValidatingAdmissionPolicy":        both(validatingadmissionpolicy.NewStrategy(nil, nil), nil),
+	"ValidatingAdmissionPolicyBinding": both(validatingadmissionpolicybinding.NewStrategy(nil, nil, nil), nil),
+	"ValidatingWebhookConfiguration":   both(validatingwebhookconfiguration.Strategy, nil),
+	"PodTemplate":                      both(podtemplate.Strategy, nil),
+	"Service":                          both(service.Strategy, service.StatusStrategy),
+	"ConfigMap":                        both(configmap.Strategy, nil),
+	"Secret":                           both(secret.Strategy, nil),
+	"Node":                             both(node.Strategy, node.StatusStrategy),
+	"ServiceAccount":                   both(serviceaccount.Strategy, nil),
+	"Endpoints":                        both(endpoint.Strategy, nil),
+	"Event":                            both(event.Strategy, nil),
+	"LimitRange":                       both(limitrange.Strategy, nil),
+	"ResourceQuota":                    both(resourcequota.Strategy, resourcequota.StatusStrategy),
+	"PersistentVolume":                 both(persistentvolume.Strategy, persistentvolume.StatusStrategy),
+	"PersistentVolumeClaim":            both(persistentvolumeclaim.Strategy, persistentvolumeclaim.StatusStrategy),
+	"ReplicationController":            both(replicationcontroller.Strategy, replicationcontroller.StatusStrategy),
+	"Deployment":                       both(deployment.Strategy, deployment.StatusStrategy),
+	"ReplicaSet":                       both(replicaset.Strategy, replicaset.StatusStrategy),
+	"DaemonSet":                        both(daemonset.Strategy, daemonset.StatusStrategy),
+	"StatefulSet":                      both(statefulset.Strategy, statefulset.StatusStrategy),
+	"ControllerRevision":               both(controllerrevision.Strategy, nil),
+	"Job":                              both(job.Strategy, job.StatusStrategy),
+	"CronJob":                          both(cronjob.Strategy, cronjob.StatusStrategy),
+	"HorizontalPodAutoscaler":          both(horizontalpodautoscaler.Strategy, horizontalpodautoscaler.StatusStrategy),
+	"Lease":                            both(lease.Strategy, nil),
+	"EndpointSlice":                    both(endpointslice.Strategy, nil),
+	"Ingress":                          both(ingress.Strategy, ingress.StatusStrategy),
+	"IngressClass":                     both(ingressclass.Strategy, nil),
+	"NetworkPolicy":                    both(networkpolicy.Strategy, nil),
+	"RuntimeClass":                     both(runtimeclass.Strategy, nil),
+	"PodDisruptionBudget":              both(poddisruptionbudget.Strategy, poddisruptionbudget.StatusStrategy),
+	"Role":                             both(role.Strategy, nil),
+	"RoleBinding":                      both(rolebinding.Strategy, nil),
+	"ClusterRole":                      both(clusterrole.Strategy, nil),
+	"ClusterRoleBinding":               both(clusterrolebinding.Strategy, nil),
+	"PriorityClass":                    both(priorityclass.Strategy, nil),
+	"StorageClass":                     both(storageclass.Strategy, nil),
+	"CSIDriver":                        both(csidriver.Strategy, nil),
+	"CSINode":                          both(csinode.Strategy, csinode.StatusStrategy),
+	"VolumeAttachment":                 both(volumeattachment.Strategy, volumeattachment.StatusStrategy),
 }
 
 func main() {

@@ -11,7 +11,7 @@ fn write(limit: Value, resource: &'static Resource, mut object: Value) -> Result
     let (world, mut warnings) = (World::of(&[(LIMITRANGES, &[range])]), Vec::new());
     let mut request = request(Operation::Create, resource, "dev", "web", &mut object, &mut warnings);
     let admitted: Result<(), ApiError> =
-        LimitRanger.admit(&mut request, &world).and_then(|()| LimitRanger.validate(&request, &world));
+        LimitRanger.admit(&mut request, &world).and_then(|()| LimitRanger.validate(&mut request, &world));
     match admitted {
         Ok(()) => Ok(object),
         Err(error) => Err(error.message),

@@ -16,7 +16,7 @@ fn resize(cpu: &str) -> Result<(), ApiError> {
     let (mut object, old) = (pod(cpu), pod("1"));
     let mut request = request(Operation::Update, PODS, "dev", "web", &mut object, &mut warnings);
     (request.subresource, request.old) = ("resize", Some(&old));
-    PodResizeValidator.validate(&request, &world)
+    PodResizeValidator.validate(&mut request, &world)
 }
 
 #[test]

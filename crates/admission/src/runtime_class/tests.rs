@@ -12,7 +12,7 @@ fn create(class: &Value, spec: Value) -> Result<Value, String> {
     let (world, mut warnings) = (World::of(&[(RUNTIMECLASSES, &[class])]), Vec::new());
     let mut object = json!({"metadata": {"name": "web"}, "spec": spec});
     let mut request = request(Operation::Create, PODS, "dev", "web", &mut object, &mut warnings);
-    let admitted = RuntimeClass.admit(&mut request, &world).and_then(|()| RuntimeClass.validate(&request, &world));
+    let admitted = RuntimeClass.admit(&mut request, &world).and_then(|()| RuntimeClass.validate(&mut request, &world));
     match admitted {
         Ok(()) => Ok(object["spec"].clone()),
         Err(error) => Err(error.message.replace("pods \"web\" is forbidden: ", "")),

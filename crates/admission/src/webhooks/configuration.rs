@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use serde_json::Value;
+
+use crate::expression::Condition;
+use crate::matching::Constraints;
 
 /// A `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
 #[derive(Debug, Default, Deserialize)]
@@ -18,26 +20,14 @@ pub(super) struct Configuration {
 pub(super) struct Webhook {
     pub(super) name: String,
     pub(super) client_config: ClientConfig,
-    pub(super) rules: Vec<Rule>,
+    #[serde(flatten)]
+    pub(super) constraints: Constraints,
+    pub(super) match_conditions: Vec<Condition>,
     pub(super) failure_policy: Option<String>,
-    pub(super) match_policy: Option<String>,
-    pub(super) namespace_selector: Value,
-    pub(super) object_selector: Value,
     pub(super) side_effects: String,
     pub(super) timeout_seconds: Option<u32>,
     pub(super) admission_review_versions: Vec<String>,
     pub(super) reinvocation_policy: Option<String>,
-}
-
-/// What a webhook is asked about.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Rule {
-    pub(super) operations: Vec<String>,
-    pub(super) api_groups: Vec<String>,
-    pub(super) api_versions: Vec<String>,
-    pub(super) resources: Vec<String>,
-    pub(super) scope: Option<String>,
 }
 
 /// How a webhook is reached.
@@ -57,6 +47,13 @@ pub(super) struct ServiceReference {
     pub(super) namespace: String,
     pub(super) path: Option<String>,
     pub(super) port: Option<u16>,
+}
+
+impl Webhook {
+    /// Whether the webhook is gone without if it can't be asked.
+    pub(super) fn may_fail(&self) -> bool {
+        self.failure_policy.as_deref() == Some("Ignore")
+    }
 }
 
 impl ClientConfig {

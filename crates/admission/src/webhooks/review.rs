@@ -1,12 +1,13 @@
 //! The question that a webhook gets and what its answer means (`admission.k8s.io/v1 AdmissionReview`).
 
-use apimachinery::{AdmissionRequest, ApiError, Operation, Reason};
+use apimachinery::{AdmissionRequest, ApiError, Reason};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::configuration::Webhook;
-use super::matching::Matched;
+use crate::expression::described;
+use crate::matching::Matched;
 
 /// What a webhook says.
 #[derive(Debug, Default, PartialEq)]
@@ -42,46 +43,10 @@ impl Refusal {
 
 /// The question. Webhooks that only speak `v1beta1` get its name, for its form is the same.
 pub(super) fn review(uid: &str, webhook: &Webhook, matched: &Matched, request: &AdmissionRequest<'_>) -> Vec<u8> {
-    let resource = request.resource;
-    let kind = |version: &str| match request.operation {
-        // What a connection is about is its options.
-        Operation::Connect => json!({"group": "", "version": "v1", "kind": request.object["kind"]}),
-        _ => match resource.subresource(request.subresource).filter(|s| !s.version.is_empty()) {
-            Some(other) => json!({"group": other.group, "version": other.version, "kind": other.kind}),
-            None => json!({"group": resource.group, "version": version, "kind": resource.kind}),
-        },
-    };
-    let named = |version: &str| json!({"group": resource.group, "version": version, "resource": resource.plural});
-    let (operation, options) = match request.operation {
-        Operation::Create => ("CREATE", json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"})),
-        Operation::Update => ("UPDATE", json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"})),
-        Operation::Delete => ("DELETE", json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"})),
-        Operation::Connect => ("CONNECT", Value::Null),
-    };
-    let user = request.user;
-    let mut asked = json!({
-        "uid": uid, "operation": operation, "dryRun": request.dry_run, "options": options,
-        "kind": kind(&matched.version), "resource": named(&matched.version),
-        "requestKind": kind(resource.version), "requestResource": named(resource.version),
-        "userInfo": {"username": user.name, "groups": user.groups},
-        "object": matched.converted(request.object.clone()),
-        "oldObject": request.old.cloned().map_or(Value::Null, |old| matched.converted(old)),
-    });
-    let optional = [
-        ("name", request.name),
-        ("namespace", request.namespace),
-        ("subResource", request.subresource),
-        ("requestSubResource", request.subresource),
-    ];
-    for (key, text) in optional.into_iter().filter(|(_, text)| !text.is_empty()) {
-        asked[key] = json!(text);
-    }
-    if !user.uid.is_empty() {
-        asked["userInfo"]["uid"] = json!(user.uid);
-    }
-    if !user.extra.is_empty() {
-        asked["userInfo"]["extra"] = json!(user.extra);
-    }
+    let mut asked = described(matched, request);
+    asked["uid"] = json!(uid);
+    asked["object"] = matched.converted(request.object).into_owned();
+    asked["oldObject"] = request.old.map_or(Value::Null, |old| matched.converted(old).into_owned());
     let speaks_v1 = webhook.admission_review_versions.is_empty()
         || webhook.admission_review_versions.iter().any(|version| version == "v1");
     let version = if speaks_v1 { "v1" } else { "v1beta1" };

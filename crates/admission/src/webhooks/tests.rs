@@ -185,3 +185,26 @@ async fn only_what_rules_and_selectors_name_is_asked_about() {
     let outcome = create_of(VALIDATINGWEBHOOKCONFIGURATIONS, VALIDATINGWEBHOOKCONFIGURATIONS, &[all]).await;
     assert_eq!(outcome.result, Ok(()), "a configuration can always be taken away");
 }
+
+#[tokio::test]
+async fn conditions_decide_last_whether_a_webhook_is_asked() {
+    let of = |expressions: &[&str], failure: &str| {
+        let conditions: Vec<Value> = expressions.iter().map(|e| json!({"name": "n", "expression": e})).collect();
+        webhook("look", json!({"matchConditions": conditions, "failurePolicy": failure}))
+    };
+    let nothing = "object.data.nothing == 'x'";
+    let why = "configmaps \"c\" is forbidden: expression 'object.data.nothing == 'x'' resulted in error: no such key: \
+               nothing";
+    let cases = [
+        (of(&["object.metadata.name == 'c'", "request.userInfo.username == 'jane'"], "Fail"), Ok(true)),
+        (of(&["object.metadata.name == 'd'"], "Fail"), Ok(false)),
+        (of(&[nothing, "oldObject != null"], "Fail"), Ok(false)),
+        (of(&["true", nothing], "Fail"), Err(why)),
+        (of(&["true", nothing], "Ignore"), Ok(false)),
+    ];
+    for (webhook, wanted) in cases {
+        let outcome = create(VALIDATINGWEBHOOKCONFIGURATIONS, std::slice::from_ref(&webhook)).await;
+        let got = outcome.result.map(|()| !outcome.asked.is_empty()).map_err(|error| error.message);
+        assert_eq!(got, wanted.map_err(str::to_owned), "{webhook}");
+    }
+}

@@ -70,6 +70,36 @@ pub fn apply(
     Ok(Applied { object, managers })
 }
 
+/// `live` with what `config` says, whoever owns it. Errors name fields that the schema does not know.
+pub fn merge(place: &Place<'_>, live: &Value, config: &Value) -> Result<Value, Vec<String>> {
+    fields_of(place, config)?;
+    Ok(merged(place, live, config))
+}
+
+/// The paths of what `config` would replace as a whole: lists and maps whose items the schema does not tell apart.
+pub fn atomics(place: &Place<'_>, config: &Value, path: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let whole = matches!(config, Value::Object(_) | Value::Array(_)) && place.merge(config) == Merge::Whole;
+    if whole {
+        found.push(path.to_owned());
+    }
+    match config {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let below = place.field(name).unwrap_or(Place::Unknown);
+                found.extend(atomics(&below, value, &format!("{path}.{name}")));
+            }
+        }
+        Value::Array(items) => {
+            let of = place.item();
+            let each = items.iter().enumerate();
+            found.extend(each.flat_map(|(at, item)| atomics(&of, item, &format!("{path}[{at}]"))));
+        }
+        _ => {}
+    }
+    found
+}
+
 /// `live` with what `config` says.
 fn merged(place: &Place<'_>, live: &Value, config: &Value) -> Value {
     match (place.merge(config), live, config) {

@@ -34,7 +34,7 @@ pub fn apply_json_patch(document: &mut Value, patch: &Value) -> Result<(), Patch
 /// What Go's error chain prints last.
 const MISSING: &str = "missing value";
 const INVALID_INDEX: &str = "invalid index referenced";
-const TEST_FAILED: &str = "test failed";
+pub(super) const TEST_FAILED: &str = "test failed";
 
 fn apply(document: &mut Value, operation: &Map<String, Value>, copied_bytes: &mut usize) -> Result<(), String> {
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);

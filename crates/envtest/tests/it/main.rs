@@ -1,10 +1,10 @@
 //! Whole clusters in virtual time: each test takes a fraction of a second.
 
+mod cronjob;
 mod custom_resources;
 mod daemonset;
-mod cronjob;
-mod disruption;
 mod determinism;
+mod disruption;
 mod ephemeral;
 mod faults;
 mod garbage;
@@ -13,6 +13,7 @@ mod limits;
 mod mirroring;
 mod namespace;
 mod node_loss;
+mod policies;
 mod quota;
 mod replication;
 mod resize;

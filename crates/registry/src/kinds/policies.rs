@@ -261,11 +261,14 @@ fn match_resources(path: &FieldPath, wanted: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// Only what is created or updated can be changed.
+/// What is deleted can't be changed. (Neither can a connection, but upstream lets it be named.)
 fn only_writes(path: &FieldPath, wanted: &Value) -> Vec<FieldError> {
     let operations = list(wanted, "resourceRules").iter().flat_map(|rule| list(rule, "operations"));
     let below = path.child("resourceRules").child("operations");
-    operations.filter_map(Value::as_str).flat_map(|one| one_of(&below, one, &["CREATE", "UPDATE"])).collect()
+    operations
+        .filter_map(Value::as_str)
+        .flat_map(|one| one_of(&below, one, &["*", "CONNECT", "CREATE", "UPDATE"]))
+        .collect()
 }
 
 fn validate_validating_binding(o: &Value) -> Vec<FieldError> {
@@ -283,7 +286,7 @@ fn validate_validating_binding(o: &Value) -> Vec<FieldError> {
         faults.push(FieldError::invalid(&below, &spec["validationActions"], why));
     }
     if actions.is_empty() {
-        faults.push(FieldError::required(&below, "at least one validation action is required"));
+        faults.push(FieldError::required(&below, ""));
     }
     faults
 }

@@ -106,7 +106,34 @@ pub(super) fn validate_rule(rule: &Value, path: &FieldPath) -> Vec<FieldError> {
             }
         }
     }
+    faults.extend(validate_resources(&path.child("resources"), &rule["resources"]));
     faults.extend(one_of(&path.child("scope"), text(rule, "scope"), &["*", "Cluster", "Namespaced"]));
+    faults
+}
+
+/// Resources that are named beside a pattern that means them already.
+fn validate_resources(path: &FieldPath, resources: &Value) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    let all: Vec<&str> = resources.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (at, one) in all.iter().enumerate() {
+        let Some((resource, subresource)) = one.split_once('/') else { continue };
+        for pattern in [format!("{resource}/*"), format!("*/{subresource}")] {
+            if all[..at].contains(&pattern.as_str()) {
+                let why = format!("if '{pattern}' is present, must not specify {one}");
+                faults.push(FieldError::invalid(&path.index(at), *one, why));
+            }
+        }
+    }
+    if all.len() > 1 && all.contains(&"*/*") {
+        let why = "if '*/*' is present, must not specify other resources";
+        faults.push(FieldError::invalid(path, resources, why));
+    }
+    // Upstream looks at the last of those without a subresource.
+    let last = all.iter().rfind(|one| !one.is_empty() && !one.contains('/'));
+    if all.contains(&"*") && last.is_some_and(|one| *one != "*") {
+        let why = "if '*' is present, must not specify other resources without subresources";
+        faults.push(FieldError::invalid(path, resources, why));
+    }
     faults
 }
 
