@@ -4,6 +4,7 @@ mod body;
 mod connect;
 mod discovery;
 mod handler;
+mod health;
 mod negotiate;
 mod openapi;
 mod options;

@@ -222,6 +222,9 @@ pub trait Datastore: Send + Sync + fmt::Debug {
     /// The oldest revision that can still be read; 0 while the whole history is there.
     fn compacted(&self) -> Revision;
 
+    /// Why the store takes no writes until it is opened anew, if that is so. A full disk is not among the reasons: room may come back.
+    fn check_writable(&self) -> Result<(), CommitError>;
+
     /// Writes, and returns when the write is durable. A caller that drops the future does not cancel a write already handed over.
     async fn commit(&self, op: Op) -> Result<Committed, CommitError>;
 

@@ -282,6 +282,10 @@ impl Datastore for EmbeddedStore {
         self.shared.read(|state| state.compacted())
     }
 
+    fn check_writable(&self) -> Result<(), CommitError> {
+        self.housekeeper.health.poisoned().map_or(Ok(()), Err)
+    }
+
     async fn commit(&self, op: Op) -> Result<Committed, CommitError> {
         self.check_size(&op)?;
         match &self.backend {

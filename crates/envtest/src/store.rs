@@ -46,6 +46,10 @@ impl Datastore for ObservedStore {
         self.engine.compacted()
     }
 
+    fn check_writable(&self) -> Result<(), CommitError> {
+        self.engine.check_writable()
+    }
+
     async fn commit(&self, op: Op) -> Result<Committed, CommitError> {
         let committed = self.engine.commit(op).await?;
         let now = self.world.clock.now();

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, failure, json as json_response, read, response, streaming, with_body};
 use super::discovery::Discovery;
+use super::health::health;
 use super::negotiate::{Encoding, Form, Shape, negotiate};
 use super::options::{delete_options_of, dry_run, field_validation, list_options};
 use super::request::{Query, ResourceRoute};
@@ -399,8 +400,10 @@ where
 /// Serves everything that is not a resource.
 pub(crate) fn serve_path(
     server: &ApiServer,
+    shutdown: &Shutdown,
     method: &Method,
     path: &str,
+    query: &Query,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     if *method != Method::GET && *method != Method::HEAD {
@@ -412,7 +415,7 @@ pub(crate) fn serve_path(
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     match parts.as_slice() {
         ["version"] => Ok(ok(&version())),
-        ["healthz" | "livez" | "readyz", ..] => health(server, path),
+        ["healthz" | "livez" | "readyz", ..] => health(server, shutdown, &parts, query),
         ["metrics"] => {
             Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render()))
         }
@@ -445,13 +448,6 @@ fn version() -> Value {
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
         "goVersion": "", "compiler": "rustc", "platform": concat!("linux/", "amd64"),
     })
-}
-
-fn health(server: &ApiServer, path: &str) -> Result<Response<Body>, ApiError> {
-    if path.starts_with("/readyz") && !server.is_ready() {
-        return Ok(response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", "[-]bootstrap not ready"));
-    }
-    Ok(response(StatusCode::OK, "text/plain; charset=utf-8", "ok"))
 }
 
 fn root_paths(discovery: &Discovery) -> Vec<String> {

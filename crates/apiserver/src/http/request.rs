@@ -135,6 +135,11 @@ impl Query {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the key is there, with whatever value.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Whether the key is there and not `false` or `0`.
     pub(crate) fn flag(&self, key: &str) -> bool {
         self.0.get(key).and_then(|values| values.first()).is_some_and(|v| !matches!(v.as_str(), "false" | "0"))

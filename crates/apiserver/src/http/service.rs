@@ -68,7 +68,7 @@ async fn handle(
     };
     server.authorizer().check(&user, &route.attributes(request.method()))?;
     match route {
-        Route::Path(path) => serve_path(server, request.method(), &path, request.headers()),
+        Route::Path(path) => serve_path(server, &shutdown, request.method(), &path, &query, request.headers()),
         Route::Resource(route) => {
             Ok(serve_resource(server, ResourceRequest { route, query, user, request, shutdown }).await)
         }

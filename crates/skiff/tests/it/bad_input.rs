@@ -29,6 +29,18 @@ fn before_a_cluster_exists() {
     assert_eq!(cluster.files("clusters"), [] as [String; 0], "nothing was made");
 }
 
+/// The real kernel, less one thing: a personality that calls itself Linux 2.6, and mounts of its own without cgroups.
+#[test]
+fn when_the_kernel_lacks_something() {
+    let cluster = Cluster::prepare();
+    let old = cluster.skiff_on_less(&["setarch", "x86_64", "--uname-2.6"], "", &["start"]);
+    refused(old, 1, &["its kernel is 2.6", "Linux 5.12 or newer"]);
+    let bare = cluster.skiff_on_less(&["unshare", "--mount"], "umount -l -R /sys/fs/cgroup;", &["start"]);
+    refused(bare, 1, &["no cgroup hierarchy", "mount -t cgroup2"]);
+    assert_eq!(cluster.files("clusters"), [] as [String; 0], "nothing was made");
+    assert_eq!(cluster.processes(), [], "nothing runs");
+}
+
 #[test]
 fn when_a_cluster_exists() {
     let cluster = Cluster::prepare();

@@ -161,6 +161,15 @@ impl Cluster {
         run(command, &[])
     }
 
+    /// Runs skiff by `sh -c "HARNESS exec "$@""`: HARNESS takes something from the machine, for this process alone.
+    #[track_caller]
+    pub(crate) fn skiff_on_less(&self, isolate: &[&str], harness: &str, words: &[&str]) -> Ran {
+        let mut command = self.command(Path::new(isolate[0]));
+        command.args(&isolate[1..]).args(["sh", "-ec", &format!("{harness} exec \"$@\""), "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_skiff")).args(["--profile", &self.profile]).args(words);
+        run(command, &[])
+    }
+
     /// The names in a folder of skiff's directory.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.home.join(folder)).into_iter().flatten().flatten();

@@ -75,6 +75,8 @@ fn a_killed_daemon_comes_back_and_no_pod_notices() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("the daemon runs, and we are root");
     cluster.eventually("another daemon", || cluster.daemons().into_iter().find(|pid| *pid != daemon));
     cluster.eventually("the API answers", || (cluster.kubectl(&["get", "--raw", "/readyz"]).code == 0).then_some(()));
+    let checks = cluster.kubectl(&["get", "--raw", "/readyz?verbose"]).ok();
+    assert!(checks.starts_with("[+]ping ok\n[+]etcd ok\n") && checks.ends_with("readyz check passed\n"), "{checks}");
     assert_eq!(containers(cluster.pods(SELECTOR)), before);
 
     // It is the whole cluster that is back: controllers, scheduler and kubelet make a third Pod run.

@@ -84,6 +84,7 @@ fn a_failing_disk_poisons_the_store() {
         poisoned += 1;
         let refused = commit(&store, &[put("/x", "y")]).remove(0).expect_err("a poisoned store accepts nothing");
         assert!(matches!(refused, CommitError::Poisoned { .. }), "{refused}");
+        assert!(store.check_writable().is_err(), "and says so when asked");
         assert_eq!(store.revision(), acknowledged, "{op:?} after {after}: readers see what was acknowledged");
         let ended = loop {
             match watch.try_next() {
