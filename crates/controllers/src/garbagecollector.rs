@@ -79,20 +79,34 @@ fn watch(monitors: &Arc<Monitors>, queue: &WorkQueue, resource: &'static Resourc
     informer.on_change(move |change| {
         let object = change.object();
         let meta = object.meta();
+        // An owner may have waited for this object in a foreground deletion.
+        for uid in freed_owners(change) {
+            if let Some((kind, owner)) = all.by_uid(uid) {
+                queue.add(queue_key(kind, &owner));
+            }
+        }
         if let Change::Deleted(_) = change {
             for (kind, dependant) in all.dependants(&meta.uid) {
                 queue.add(queue_key(kind, &dependant));
-            }
-            // An owner may wait for this object in a foreground deletion.
-            for owner in &meta.owner_references {
-                if let Some((kind, owner)) = all.by_uid(&owner.uid) {
-                    queue.add(queue_key(kind, &owner));
-                }
             }
         } else if !meta.owner_references.is_empty() || meta.deletion_timestamp.is_some() {
             queue.add(queue_key(resource, object));
         }
     });
+}
+
+/// The owners that need not wait for an object any more: it is gone, or does not block them now.
+fn freed_owners(change: &Change) -> Vec<&str> {
+    let blocked = |object: &Object, uid: &str| {
+        object.meta().owner_references.iter().any(|o| o.uid == uid && o.block_owner_deletion == Some(true))
+    };
+    let (before, after) = match change {
+        Change::Added(_) => return Vec::new(),
+        Change::Updated(before, after) => (before, Some(after)),
+        Change::Deleted(last) => (last, None),
+    };
+    let owners = before.meta().owner_references.iter().map(|owner| owner.uid.as_str());
+    owners.filter(|uid| after.is_none_or(|after| blocked(before, uid) && !blocked(after, uid))).collect()
 }
 
 impl Monitors {
