@@ -19,7 +19,6 @@ mod namespace;
 mod nodelifecycle;
 mod owner;
 mod percent;
-mod placement;
 mod pod_control;
 mod podgc;
 mod pods;

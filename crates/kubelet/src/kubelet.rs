@@ -1,11 +1,11 @@
 //! The kubelet as a whole: it dispatches Pods and runtime events to workers, and does nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{PODS, SERVICES};
+use api::resources::{NODES, PODS, SERVICES};
 use apimachinery::Object;
 use client::{Change, Client, EventRecorder, EventType, Informer, Informers, ObjectReference};
 use component_base::{Clock, Random, Supervisor};
@@ -13,10 +13,11 @@ use cri::{
     AttachOptions, ContainerFilter, ContainerStatus, DnsConfig, DuplexStream, ExecOptions, ExecSession, ImageService,
     PodSandboxFilter, RuntimeError, RuntimeService,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::admission::{self, Refusal, Share};
 use crate::config::ClusterDns;
 use crate::logs::{LogError, LogQuery, LogSource};
 use crate::names;
@@ -140,6 +141,7 @@ impl Kubelet {
         let KubeletWorld { client, informers, runtime, images, dialer, traffic, clock, random, supervisor } = world;
         let recorder = EventRecorder::start(client.clone(), &supervisor, clock.clone(), "kubelet", &config.node_name);
         let pods = informers.selected(PODS, &format!("spec.nodeName={}", config.node_name));
+        let node = informers.selected(NODES, &format!("metadata.name={}", config.node_name));
         let services = informers.of(SERVICES);
         let shared = Arc::new(Shared {
             config,
@@ -163,8 +165,14 @@ impl Kubelet {
         };
         shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
         supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone()));
-        let dispatcher =
-            Dispatcher { shared: shared.clone(), pods: pods.clone(), workers: Arc::default(), _informers: informers };
+        let dispatcher = Dispatcher {
+            shared: shared.clone(),
+            pods: pods.clone(),
+            node,
+            workers: Arc::default(),
+            adopted: BTreeSet::new(),
+            _informers: informers,
+        };
         supervisor.spawn_until_shutdown("kubelet", dispatcher.run());
         Self { shared, pods }
     }
@@ -284,18 +292,23 @@ type Workers = Arc<Mutex<BTreeMap<String, WorkerHandle>>>;
 struct Dispatcher {
     shared: Arc<Shared>,
     pods: Informer,
+    /// Its own node.
+    node: Informer,
     workers: Workers,
+    /// The Pods that an earlier kubelet has left running.
+    adopted: BTreeSet<String>,
     /// The local copies are kept up to date for as long as these are held.
     _informers: Informers,
 }
 
 impl Dispatcher {
-    async fn run(self) {
+    async fn run(mut self) {
         let (finished, mut ended) = mpsc::channel::<String>(FINISHED_MAX);
         // Each change wakes the loop once; what matters is read from the store.
         let (changed, mut changes) = mpsc::channel::<()>(1);
         let mut events = self.shared.runtime.subscribe();
         self.shared.services.synced().await;
+        self.node.synced().await;
         self.pods.synced().await;
         self.sweep().await;
         let gone: Arc<Mutex<Vec<Arc<Object>>>> = Arc::default();
@@ -319,8 +332,10 @@ impl Dispatcher {
                         if let Some(worker) = self.workers.lock().get(&object.meta().uid) {
                             worker.told.send_replace(Told::Gone);
                         }
+                        // Who deletes by force gives away what the Pod had, although it may run on for a moment.
+                        self.shared.allocations.release(&object.meta().uid);
                     }
-                    self.dispatch(&finished);
+                    self.dispatch(&finished).await;
                 }
                 Some(uid) = ended.recv() => {
                     self.workers.lock().remove(&uid);
@@ -336,29 +351,68 @@ impl Dispatcher {
         }
     }
 
-    fn dispatch(&self, finished: &mpsc::Sender<String>) {
+    async fn dispatch(&self, finished: &mpsc::Sender<String>) {
+        let mut new = Vec::new();
         for object in self.pods.store().list() {
+            let workers = self.workers.lock();
+            let Some(worker) = workers.get(&object.meta().uid) else {
+                new.push(object);
+                continue;
+            };
+            worker.told.send_if_modified(|told| match told {
+                Told::Desired(known) if known.meta().resource_version == object.meta().resource_version => false,
+                Told::Gone => false,
+                Told::Desired(_) => {
+                    *told = Told::Desired(object.clone());
+                    true
+                }
+            });
+        }
+        // Those that were admitted before have their place; the others come in the order in which they were made.
+        new.sort_by_key(|object| (!self.was_admitted(object), object.meta().creation_timestamp));
+        for object in new {
+            let Ok(pod) = object.typed::<Pod>() else { continue };
+            let refusal = self.admit(&object, &pod).await.err();
             let uid = object.meta().uid.clone();
-            let mut workers = self.workers.lock();
-            match workers.get(&uid) {
-                Some(worker) => {
-                    worker.told.send_if_modified(|told| match told {
-                        Told::Desired(known) if known.meta().resource_version == object.meta().resource_version => {
-                            false
-                        }
-                        Told::Gone => false,
-                        Told::Desired(_) => {
-                            *told = Told::Desired(object.clone());
-                            true
-                        }
-                    });
-                }
-                None => {
-                    if let Some(worker) = worker::start(&self.shared, object, finished.clone()) {
-                        workers.insert(uid, worker);
-                    }
-                }
+            if let Some(worker) = worker::start(&self.shared, object, refusal, finished.clone()) {
+                self.workers.lock().insert(uid, worker);
             }
+        }
+    }
+
+    /// Whether an earlier kubelet took the Pod: then it is never refused.
+    fn was_admitted(&self, object: &Object) -> bool {
+        self.adopted.contains(&object.meta().uid) || !object.value()["status"]["startTime"].is_null()
+    }
+
+    /// Takes a Pod that is new, unless there is something against it.
+    async fn admit(&self, object: &Object, pod: &Pod) -> Result<(), Refusal> {
+        let (value, uid) = (object.value(), object.meta().uid.as_str());
+        let over = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let allocations = &self.shared.allocations;
+        if over {
+            return Ok(());
+        }
+        if self.was_admitted(object) {
+            allocations.keep(uid, Share::granted(pod, value));
+            return Ok(());
+        }
+        if object.meta().deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let asked = Share::asked(pod, &value);
+        let admit = |node: &Node| {
+            allocations.admit(uid, asked.clone(), |asked, taken| admission::check(pod, asked, node, taken))
+        };
+        let known = self.node.store().get(&self.shared.config.node_name).and_then(|node| node.typed::<Node>().ok());
+        let unregistered = || crate::node::unregistered(&self.shared.config, self.shared.clock.now());
+        match admit(&known.unwrap_or_else(|| Arc::new(unregistered()))) {
+            // Whoever has bound the Pod may have seen labels that are not known here yet.
+            Err(refusal) if refusal.is_of_labels() => {
+                let fresh = self.shared.client.get(NODES, "", &self.shared.config.node_name).await;
+                fresh.ok().and_then(|node| node.typed::<Node>().ok()).map_or(Err(refusal), |node| admit(&node))
+            }
+            verdict => verdict,
         }
     }
 
@@ -370,10 +424,11 @@ impl Dispatcher {
         }
     }
 
-    /// Removes what runs on the node for Pods that no longer exist.
-    async fn sweep(&self) {
+    /// Notes which Pods run on the node, and removes what runs for those that no longer exist.
+    async fn sweep(&mut self) {
         let known: Vec<String> = self.pods.store().list().iter().map(|pod| pod.meta().uid.clone()).collect();
         let sandboxes = self.shared.runtime.list_pod_sandboxes(&PodSandboxFilter::default()).await.unwrap_or_default();
+        self.adopted = sandboxes.iter().map(|sandbox| sandbox.metadata.uid.clone()).collect();
         for sandbox in sandboxes.into_iter().filter(|s| !known.contains(&s.metadata.uid)) {
             tracing::info!(pod = %sandbox.metadata.name, "removing what is left of a Pod that is gone");
             let filter = ContainerFilter { sandbox_id: Some(sandbox.id.clone()), ..ContainerFilter::default() };

@@ -6,6 +6,7 @@
 //! the HTTP API on port 10250.
 
 mod actions;
+mod admission;
 mod config;
 mod containers;
 mod env;

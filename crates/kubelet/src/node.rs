@@ -7,6 +7,7 @@ use api::resources::{LEASES, NODES};
 use apimachinery::{ApiError, Reason};
 use client::PatchKind;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
 use crate::kubelet::{KubeletConfig, Shared};
@@ -38,6 +39,11 @@ pub(crate) fn object(config: &KubeletConfig, runtime_version: &str, old: &Value,
         "spec": {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]},
         "status": status(config, runtime_version, old, now),
     })
+}
+
+/// The node as long as the server knows none.
+pub(crate) fn unregistered(config: &KubeletConfig, now: Timestamp) -> Node {
+    serde_json::from_value(object(config, "", &Value::Null, now)).unwrap_or_default()
 }
 
 /// The node's status.

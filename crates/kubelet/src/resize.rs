@@ -13,12 +13,13 @@ use registry::resource_list::{self, Reckoning, ResourceList};
 use serde_json::{Value, json};
 
 use crate::actions::{Views, is_sidecar};
+use crate::admission::{Refusal, Share, Taken};
 
-/// What all Pods of the node are granted, by uid. Who writes: each Pod's worker, its own. Who reads: workers that ask for
-/// more.
+/// What all Pods of the node are granted, by uid. Who writes: the dispatcher, what a Pod has at first; each Pod's worker, its
+/// own. Who reads: the dispatcher for Pods that are new, and workers that ask for more.
 #[derive(Debug)]
 pub(crate) struct Allocations {
-    granted: Mutex<BTreeMap<String, ResourceList>>,
+    granted: Mutex<BTreeMap<String, Share>>,
     /// Counts how often something was given back.
     freed: watch::Sender<u64>,
 }
@@ -28,9 +29,29 @@ impl Allocations {
         Self { granted: Mutex::default(), freed: watch::Sender::new(0) }
     }
 
-    /// Notes what a Pod has.
+    /// Notes what a Pod has that was admitted before.
+    pub(crate) fn keep(&self, uid: &str, share: Share) {
+        self.granted.lock().insert(uid.to_owned(), share);
+    }
+
+    /// Notes that a new Pod has `share`, if `check` agrees in view of what the others have.
+    pub(crate) fn admit(
+        &self,
+        uid: &str,
+        share: Share,
+        check: impl FnOnce(&Share, &Taken) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut granted = self.granted.lock();
+        let mut taken = Taken::default();
+        granted.iter().filter(|(other, _)| *other != uid).for_each(|(_, own)| taken.add(own));
+        check(&share, &taken)?;
+        granted.insert(uid.to_owned(), share);
+        Ok(())
+    }
+
+    /// Notes what a Pod requests.
     pub(crate) fn note(&self, uid: &str, requests: ResourceList) {
-        self.granted.lock().insert(uid.to_owned(), requests);
+        self.granted.lock().entry(uid.to_owned()).or_default().requests = requests;
     }
 
     /// Notes that a Pod has `requests` instead of what it had, if the node can give that.
@@ -42,9 +63,13 @@ impl Allocations {
     ) -> Result<(), String> {
         let mut granted = self.granted.lock();
         let mut used = ResourceList::new();
-        granted.iter().filter(|(other, _)| *other != uid).for_each(|(_, own)| resource_list::add(&mut used, own));
+        granted
+            .iter()
+            .filter(|(other, _)| *other != uid)
+            .for_each(|(_, own)| resource_list::add(&mut used, &own.requests));
         fits(&requests, &used, allocatable)?;
-        let before = granted.insert(uid.to_owned(), requests.clone()).unwrap_or_default();
+        let own = granted.entry(uid.to_owned()).or_default();
+        let before = std::mem::replace(&mut own.requests, requests.clone());
         drop(granted);
         if before.iter().any(|(name, amount)| requests.get(name).is_none_or(|now| now < amount)) {
             self.tell();

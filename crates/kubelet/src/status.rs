@@ -21,6 +21,8 @@ pub(crate) struct PodView {
     pub(crate) sandbox_ready: bool,
     /// The Pod is over for a reason of its own, not of its containers (`Evicted`, `DeadlineExceeded`).
     pub(crate) failed: Option<(String, String)>,
+    /// The node did not take the Pod: nothing of it was ever there.
+    pub(crate) refused: bool,
     /// Everything of the Pod has ended for good.
     pub(crate) finished: bool,
     /// How far a resize is.
@@ -78,6 +80,17 @@ pub(crate) fn build(pod: &Pod, views: &Views, view: &PodView, old: &Value, now: 
         status.insert("reason".to_owned(), json!(reason));
         status.insert("message".to_owned(), json!(message));
     }
+    if let Some(at) = view.start_time {
+        status.insert("startTime".to_owned(), time(at));
+    }
+    let qos = old["qosClass"].clone();
+    if !qos.is_null() {
+        status.insert("qosClass".to_owned(), qos);
+    }
+    if view.refused {
+        status.insert("conditions".to_owned(), others(old).cloned().collect());
+        return Value::Object(status);
+    }
     if !view.host_ip.is_empty() {
         status.insert("hostIP".to_owned(), json!(view.host_ip));
         status.insert("hostIPs".to_owned(), json!([{"ip": view.host_ip}]));
@@ -85,13 +98,6 @@ pub(crate) fn build(pod: &Pod, views: &Views, view: &PodView, old: &Value, now: 
     if !view.pod_ip.is_empty() {
         status.insert("podIP".to_owned(), json!(view.pod_ip));
         status.insert("podIPs".to_owned(), json!([{"ip": view.pod_ip}]));
-    }
-    if let Some(at) = view.start_time {
-        status.insert("startTime".to_owned(), time(at));
-    }
-    let qos = old["qosClass"].clone();
-    if !qos.is_null() {
-        status.insert("qosClass".to_owned(), qos);
     }
     let init = spec.init_containers.as_deref().unwrap_or_default();
     let after_init = !init.is_empty();
@@ -234,6 +240,21 @@ fn ephemeral_container(of: &Container, views: &Views) -> Value {
     status
 }
 
+/// Conditions of others, such as readiness gates and disruptions, are theirs.
+fn others(old: &Value) -> impl Iterator<Item = &Value> {
+    const OWN: [&str; 7] = [
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+        RESIZE_PENDING,
+        RESIZE_IN_PROGRESS,
+    ];
+    let all = old["conditions"].as_array().into_iter().flatten();
+    all.filter(|condition| !OWN.iter().any(|own| condition["type"] == *own))
+}
+
 fn conditions(
     pod: &Pod,
     spec: &PodSpec,
@@ -290,11 +311,6 @@ fn conditions(
         ("ContainersReady", containers_ready, reason, message),
         ("PodScheduled", true, "", String::new()),
     ];
-    let own = list.each_ref().map(|(kind, ..)| *kind);
-    let is_own = |kind: &Value| own.iter().chain(&[RESIZE_PENDING, RESIZE_IN_PROGRESS]).any(|own| kind == own);
-    // Conditions of others, such as readiness gates and disruptions, are theirs.
-    let others = old["conditions"].as_array().into_iter().flatten();
-    let others = others.filter(|c| !is_own(&c["type"])).cloned().collect::<Vec<_>>();
     let generation = pod.metadata.generation.unwrap_or(0);
     let list = list.into_iter().map(|(kind, status, reason, message)| (kind, status, reason, message, generation));
     let resize = view.resize.iter().map(|c| (c.kind, true, c.reason, c.message.clone(), c.generation));
@@ -316,7 +332,7 @@ fn conditions(
             }
             condition
         })
-        .chain(others)
+        .chain(others(old).cloned())
         .collect()
 }
 

@@ -2,6 +2,7 @@
 //! probes, work that is done), decides with [`crate::actions`], and runs the work beside itself. A Pod moves through
 //! running, terminating and terminated, and never back.
 
+mod report;
 mod resize;
 
 use std::collections::BTreeMap;
@@ -20,16 +21,18 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, backoff_seconds, crashes_after, is_sidecar};
+use crate::admission::Refusal;
 use crate::containers::{PodHands, Run, StartFailure, Started};
 use crate::ephemeral;
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
-use crate::status::{PodView, build, runtime_id};
+use crate::status::PodView;
+use report::{Health, contradicts, known_health};
 use resize::Resize;
 
 /// Runtime events that wait for a worker. A Pod has a handful of containers with four events each.
@@ -99,8 +102,12 @@ struct Worker {
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     probes: BTreeMap<String, Supervisor>,
     probe_sender: mpsc::Sender<ProbeEvent>,
+    /// Why the node does not take the Pod.
+    refusal: Option<Refusal>,
     /// The status that the server is known to have.
     written: Value,
+    /// Whether that says all that there is to say of a Pod which ended before this kubelet.
+    settled: bool,
     /// Whether a write of the status is under way. The next one waits for it, and then says all that has happened since.
     writing: bool,
     /// When a write that failed may be tried again.
@@ -113,8 +120,13 @@ struct Worker {
     resize: Resize,
 }
 
-/// Starts the worker of `object`.
-pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::Sender<String>) -> Option<WorkerHandle> {
+/// Starts the worker of `object`. A Pod that is refused never runs.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    object: Arc<Object>,
+    refusal: Option<Refusal>,
+    finished: mpsc::Sender<String>,
+) -> Option<WorkerHandle> {
     let pod = object.typed::<Pod>().ok()?;
     let (told, told_receiver) = watch::channel(Told::Desired(object.clone()));
     let (runtime_events, events_receiver) = mpsc::channel(EVENTS_MAX);
@@ -124,7 +136,9 @@ pub(crate) fn start(shared: &Arc<Shared>, object: Arc<Object>, finished: mpsc::S
     let hands = PodHands { shared: shared.clone(), pod, about, tokens: Arc::default() };
     let worker = Worker {
         hands,
+        refusal,
         written: object.value()["status"].clone(),
+        settled: false,
         writing: false,
         write_retry: None,
         reconcile_at: None,
@@ -176,8 +190,13 @@ impl Worker {
         mut runtime_events: mpsc::Receiver<EventKind>,
         mut probe_events: mpsc::Receiver<ProbeEvent>,
     ) {
-        self.adopt().await;
-        self.recall_allocations();
+        match self.refusal.take() {
+            Some(refusal) => self.refuse(refusal),
+            None => {
+                self.adopt().await;
+                self.recall_allocations();
+            }
+        }
         loop {
             self.decide();
             if self.life == Life::Terminated && self.work.is_empty() {
@@ -217,10 +236,8 @@ impl Worker {
             self.views.insert(container.name.clone(), ContainerView::default());
         }
         self.take_ephemeral();
-        let Some(sandbox) = newest else {
-            self.recall_ended();
-            return;
-        };
+        self.recall_ended(newest.is_some());
+        let Some(sandbox) = newest else { return };
         self.sandbox_attempt = sandbox.metadata.attempt;
         self.take_sandbox(sandbox);
         let filter = ContainerFilter { labels, ..ContainerFilter::default() };
@@ -258,11 +275,28 @@ impl Worker {
     }
 
     /// A Pod that has ended stays ended, even if its containers are gone from the node.
-    fn recall_ended(&mut self) {
-        if matches!(self.written["phase"].as_str(), Some("Succeeded" | "Failed")) {
-            self.view.finished = true;
-            self.life = Life::Terminating;
+    fn recall_ended(&mut self, remains: bool) {
+        let text = |key: &str| self.written[key].as_str().unwrap_or_default().to_owned();
+        let phase = text("phase");
+        if !matches!(phase.as_str(), "Succeeded" | "Failed") {
+            return;
         }
+        if phase == "Failed" && !text("reason").is_empty() {
+            self.view.failed = Some((text("reason"), text("message")));
+        }
+        self.view.finished = true;
+        self.settled = !remains;
+        self.life = Life::Terminating;
+    }
+
+    /// The Pod ends before anything of it was made.
+    fn refuse(&mut self, refusal: Refusal) {
+        let Refusal { reason, message } = refusal;
+        self.hands.recorder().event(self.hands.about.clone(), EventType::Warning, &reason, message.clone());
+        self.view.start_time = Some(self.now());
+        self.view.failed = Some((reason, format!("Pod was rejected: {message}")));
+        self.view.refused = true;
+        self.life = Life::Terminating;
     }
 
     fn take_sandbox(&mut self, sandbox: PodSandboxStatus) {
@@ -835,66 +869,6 @@ impl Worker {
         }
     }
 
-    /// Sends the status beside the other work, if it differs from what was written last.
-    fn send_status(&mut self) {
-        let now = tokio::time::Instant::now();
-        self.write_retry = self.write_retry.filter(|at| *at > now);
-        if !self.writing && self.reconcile_at.is_some_and(|at| at <= now) {
-            self.reconcile_at = None;
-            if contradicts(self.pod(), &self.written["conditions"]) {
-                self.written["conditions"] = self.object.value()["status"]["conditions"].take();
-            }
-        }
-        if self.gone || self.writing || self.write_retry.is_some() {
-            return;
-        }
-        let Some((status, patch)) = self.status_patch() else { return };
-        self.writing = true;
-        let hands = self.hands.clone();
-        self.work.push(Box::pin(async move {
-            let result = hands.patch_status(patch).await;
-            Done::Written(status, Box::new(result))
-        }));
-    }
-
-    /// The status as it is now and the patch that makes the server's one the same; `None` if it is the same already.
-    fn status_patch(&self) -> Option<(Value, Value)> {
-        let shown = self.object.value();
-        let view = PodView { resize: self.resize.conditions(), ..self.view.clone() };
-        let mut status = build(self.pod(), &self.views, &view, &shown["status"], self.now());
-        keep_times(&mut status, &self.written);
-        if status == self.written {
-            return None;
-        }
-        // Lists are replaced whole; what the kubelet no longer says is taken out.
-        let mut whole = status.clone();
-        for key in ["reason", "message", "podIP", "podIPs"] {
-            if whole.get(key).is_none() && !shown["status"][key].is_null() {
-                whole[key] = Value::Null;
-            }
-        }
-        let patch = json!({"metadata": {"uid": names::uid(self.pod())}, "status": whole});
-        Some((status, patch))
-    }
-
-    fn take_written(&mut self, status: Value, result: Result<Arc<Object>, ApiError>) {
-        match result {
-            Ok(object) => {
-                self.written = status;
-                self.write_retry = None;
-                // The watch may have told of a newer one meanwhile.
-                if object.meta().resource_version > self.object.meta().resource_version {
-                    self.take_desired(Told::Desired(object));
-                }
-            }
-            Err(error) if error.reason == Reason::NotFound || error.reason == Reason::Conflict => self.gone = true,
-            Err(error) => {
-                self.write_retry = Some(tokio::time::Instant::now() + WRITE_RETRY);
-                tracing::warn!(pod = %names::name(self.pod()), error = %error, "failed to write a Pod's status");
-            }
-        }
-    }
-
     /// Cleans up and lets the Pod go from the API.
     async fn finish(&mut self) {
         self.view.finished = true;
@@ -923,39 +897,3 @@ impl Worker {
         }
     }
 }
-
-/// What the probes of a container have said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Health {
-    started: bool,
-    ready: bool,
-}
-
-/// What the Pod's status says of this very run of a container.
-fn known_health(status: &Value, name: &str, id: &ContainerId) -> Option<Health> {
-    let lists = ["containerStatuses", "initContainerStatuses"].into_iter().filter_map(|list| status[list].as_array());
-    let own = lists.flatten().find(|c| c["name"] == name && c["containerID"] == runtime_id(id))?;
-    Some(Health { started: own["started"] == true, ready: own["ready"] == true })
-}
-
-/// Whether a condition that was written has another status in the Pod as it is shown.
-fn contradicts(shown: &Pod, written: &Value) -> bool {
-    let shown = shown.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let own = |kind: &str| written.as_array()?.iter().find(|condition| condition["type"] == kind);
-    shown.into_iter().any(|condition| own(&condition.type_).is_some_and(|own| own["status"] != condition.status))
-}
-
-/// Conditions that say the same keep the time that was written.
-fn keep_times(status: &mut Value, written: &Value) {
-    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        let before = written["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == condition["type"]);
-        if let Some(before) = before
-            && before["status"] == condition["status"]
-        {
-            condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@ mod print;
 pub mod quota;
 pub mod resource_list;
 mod rules;
+pub mod scheduling;
 pub mod services;
 mod value;
 

@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Toleration};
+use registry::scheduling;
 use serde_json::{Value, json};
 
 use crate::history::HASH_LABEL;
-use crate::placement;
 
 /// The label that says of which generation of the template a Pod is. It is older than [`HASH_LABEL`].
 const GENERATION_LABEL: &str = "pod-template-generation";
@@ -58,13 +58,13 @@ pub(super) fn tolerations(spec: &PodSpec) -> Vec<Toleration> {
 /// What `node` is to a set whose Pods have this spec and these tolerations.
 pub(super) fn suits(spec: &PodSpec, tolerations: &[Toleration], node: &Node) -> Suits {
     let elsewhere = spec.node_name.as_ref().is_some_and(|n| !n.is_empty() && Some(n) != node.metadata.name.as_ref());
-    if elsewhere || !placement::fits_affinity(spec, node) {
+    if elsewhere || !scheduling::fits_affinity(spec, node) {
         return Suits::No;
     }
-    if placement::tolerates_all(tolerations, node, &["NoSchedule", "NoExecute"]) {
+    if scheduling::tolerates_all(tolerations, node, &["NoSchedule", "NoExecute"]) {
         return Suits::Yes;
     }
-    if placement::tolerates_all(tolerations, node, &["NoExecute"]) { Suits::Stay } else { Suits::No }
+    if scheduling::tolerates_all(tolerations, node, &["NoExecute"]) { Suits::Stay } else { Suits::No }
 }
 
 /// The generation of the set's template.

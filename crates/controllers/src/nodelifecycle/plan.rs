@@ -6,8 +6,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use registry::scheduling::tolerates;
 
-use crate::placement::tolerates;
 use crate::pods;
 
 /// How long a node may be silent (upstream's `--node-monitor-grace-period`).

@@ -15,6 +15,7 @@ mod namespace;
 mod node_loss;
 mod policies;
 mod quota;
+mod refusal;
 mod replication;
 mod resize;
 mod rollout;
