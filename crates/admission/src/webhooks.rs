@@ -4,6 +4,7 @@
 //! Which webhooks a write concerns and what their answers mean is pure; [`WebhookTransport`] carries the question.
 
 mod configuration;
+mod conversion;
 mod review;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod apply;
 pub mod cel;
+pub mod conversion;
 pub mod cron;
 pub mod field;
 pub mod gotext;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use api::resources::CUSTOMRESOURCEDEFINITIONS;
 use api::storage_prefix;
+use apimachinery::conversion::Converter;
 use apimachinery::{Object, Reader, Resource};
 use component_base::watch;
 use datastore::{Datastore, Event, Revision};
@@ -59,6 +60,7 @@ pub struct Caches {
     /// By the resource's place in the datastore.
     resources: RwLock<BTreeMap<String, Arc<ResourceCache>>>,
     catalog: Catalog,
+    converter: Arc<dyn Converter>,
     applied: watch::Sender<u64>,
 }
 
@@ -160,15 +162,22 @@ impl ResourceCache {
 
 impl Caches {
     /// Reads everything from `datastore`. Follow with [`Caches::publish`] from the revision that is given back.
-    pub fn load(datastore: &dyn Datastore) -> Result<(Self, Revision), datastore::ReadError> {
+    pub fn load(
+        datastore: &dyn Datastore,
+        converter: Arc<dyn Converter>,
+    ) -> Result<(Self, Revision), datastore::ReadError> {
         let range = datastore.range(ROOT, None, 0, None)?;
         let at = range.revision;
         let mut resources = BTreeMap::new();
         for resource in api::RESOURCES.iter().filter(|r| r.stored()) {
             resources.entry(storage_prefix(resource)).or_insert_with(|| Arc::new(ResourceCache::new(at.0)));
         }
-        let caches =
-            Self { resources: RwLock::new(resources), catalog: Catalog::default(), applied: watch::Sender::new(at.0) };
+        let caches = Self {
+            resources: RwLock::new(resources),
+            catalog: Catalog::default(),
+            converter,
+            applied: watch::Sender::new(at.0),
+        };
         // Definitions first: they say where the objects of custom resources belong.
         let definitions = format!("{ROOT}{}/", storage_prefix(CUSTOMRESOURCEDEFINITIONS));
         let (definitions, others): (Vec<_>, Vec<_>) =
@@ -266,6 +275,11 @@ impl Caches {
     /// What is served.
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Who brings custom resources from one version into another.
+    pub(crate) fn converter(&self) -> &dyn Converter {
+        &*self.converter
     }
 
     /// The revision up to which all caches are current.

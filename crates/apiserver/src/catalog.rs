@@ -68,6 +68,11 @@ impl Catalog {
         self.custom.read().types.get(&key(group, version, plural)).cloned()
     }
 
+    /// The custom resource in another version, `example.com/v1`, if that is served.
+    pub(crate) fn in_version(&self, resource: &Resource, version: &str) -> Option<Arc<Served>> {
+        self.served(resource.group, version.split_once('/')?.1, resource.plural)
+    }
+
     /// The custom resource that `resource` stands for; an error if its definition is gone by now.
     pub(crate) fn custom_type(&self, resource: &Resource) -> Result<Arc<Served>, ApiError> {
         self.served(resource.group, resource.version, resource.plural).ok_or_else(ApiError::path_not_found)
@@ -129,9 +134,14 @@ fn take_out(custom: &mut CustomResources, definition: &serde_json::Value) -> BTr
 }
 
 impl Served {
+    /// Whether an object is in this version.
+    pub(crate) fn is_own(&self, object: &Object) -> bool {
+        object.json().starts_with(&self.header)
+    }
+
     /// The object in this version, by the schema of now.
     pub(crate) fn serve(&self, object: Arc<Object>) -> Result<Arc<Object>, ApiError> {
-        if object.meta().resource_version > self.since && object.json().starts_with(&self.header) {
+        if object.meta().resource_version > self.since && self.is_own(&object) {
             return Ok(object);
         }
         let mut value = object.value();

@@ -9,6 +9,7 @@ mod list;
 mod metadata;
 mod patch;
 mod scale;
+mod versions;
 mod watch;
 mod write;
 
@@ -80,7 +81,7 @@ pub struct Engine {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) admission: Vec<Box<dyn Admission>>,
-    pub(crate) remote_admission: Box<dyn RemoteAdmission>,
+    pub(crate) remote_admission: Arc<dyn RemoteAdmission>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     pub(crate) service_network: ServiceNetwork,
@@ -92,7 +93,7 @@ impl Engine {
         datastore: Arc<dyn Datastore>,
         caches: Arc<Caches>,
         admission: Vec<Box<dyn Admission>>,
-        remote_admission: Box<dyn RemoteAdmission>,
+        remote_admission: Arc<dyn RemoteAdmission>,
         clock: Arc<dyn Clock>,
         random: Arc<Random>,
         service_network: ServiceNetwork,
@@ -111,22 +112,17 @@ impl Engine {
     }
 
     /// Reads an object in the version that the target names.
-    pub fn get(&self, target: Target<'_>) -> Result<Arc<Object>, ApiError> {
+    pub async fn get(&self, target: Target<'_>) -> Result<Arc<Object>, ApiError> {
+        let object = self.served(target.resource, self.stored(target)?).await?;
         if target.subresource == "scale" {
-            return scale::read(target.resource, &self.rules(target.resource)?, &*self.stored(target)?);
+            return scale::read(target.resource, &self.rules(target.resource)?, &object);
         }
-        let object = self.stored(target)?;
-        self.served(target.resource, object)
+        Ok(object)
     }
 
     /// The rules of a resource's kind.
     pub(crate) fn rules(&self, resource: &'static Resource) -> Result<KindRules, ApiError> {
         self.caches.catalog().rules(resource)
-    }
-
-    /// A stored object in the version of `resource`.
-    fn served(&self, resource: &'static Resource, object: Arc<Object>) -> Result<Arc<Object>, ApiError> {
-        served(&self.caches, resource, object)
     }
 
     /// Changes an object in its storage version as `change` says, with the whole write path; see [`Engine::update`].
@@ -145,14 +141,6 @@ impl Engine {
             .get(target.resource, target.namespace, target.name)
             .ok_or_else(|| ApiError::not_found(target.resource.group, target.resource.plural, target.name))
     }
-}
-
-/// A stored object in the version of `resource`.
-fn served(caches: &Caches, resource: &'static Resource, object: Arc<Object>) -> Result<Arc<Object>, ApiError> {
-    if resource.is_custom() {
-        return caches.catalog().custom_type(resource)?.serve(object);
-    }
-    convert::from_storage(resource, object)
 }
 
 /// The key in the datastore.

@@ -71,7 +71,7 @@ pub(crate) fn attributes(verb: &str, target: Target<'_>) -> Attributes {
 impl Transport for LocalTransport {
     async fn get(&self, target: Target<'_>) -> Result<Arc<Object>, ApiError> {
         self.authorize("get", target)?;
-        self.server.engine().get(target)
+        self.server.engine().get(target).await
     }
 
     async fn list(&self, target: Target<'_>, options: &ListOptions) -> Result<ObjectList, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apimachinery::conversion::Converter;
 use apimachinery::{Admission, ApiError, Object, Reader, RemoteAdmission, UserInfo};
 use client::Target;
 use component_base::metrics::{Counter, Histogram, Registry};
@@ -36,7 +37,9 @@ pub struct ServerConfig {
     /// The admission plugins, in the order in which they run.
     pub admission: Vec<Box<dyn Admission>>,
     /// Who is asked over the network after them.
-    pub remote_admission: Box<dyn RemoteAdmission>,
+    pub remote_admission: Arc<dyn RemoteAdmission>,
+    /// Who brings custom resources from one version into another.
+    pub converter: Arc<dyn Converter>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Names and uids.
@@ -77,7 +80,7 @@ pub struct ApiServer {
 impl ApiServer {
     /// Loads the datastore and starts following it. Call [`ApiServer::bootstrap`] before serving.
     pub fn start(config: ServerConfig, supervisor: &Supervisor) -> Result<Arc<Self>, datastore::ReadError> {
-        let (caches, at) = Caches::load(&*config.datastore)?;
+        let (caches, at) = Caches::load(&*config.datastore, config.converter)?;
         let caches = Arc::new(caches);
         supervisor.spawn_until_shutdown("watch-cache", caches.clone().publish(config.datastore.clone(), at));
         let metrics = ServerMetrics {

@@ -71,10 +71,12 @@ impl ControlPlane {
         let datastore: Arc<dyn Datastore> = store.clone();
         compact(&supervisor, datastore.clone());
         let issuer = "https://kubernetes.default.svc.cluster.local".to_owned();
+        let webhooks = Arc::new(Webhooks::new(Arc::new(Nowhere), world.random.clone()));
         let config = ServerConfig {
             datastore,
             admission: admission::plugins(world.random.clone()),
-            remote_admission: Box::new(Webhooks::new(Arc::new(Nowhere), world.random.clone())),
+            remote_admission: webhooks.clone(),
+            converter: webhooks,
             clock: world.clock.clone(),
             random: world.random.clone(),
             authority: Arc::new(TokenAuthority::new(issuer, token_key).map_err(|error| failed(&error))?),

@@ -4,6 +4,7 @@
 mod columns;
 mod scale;
 
+use apimachinery::conversion::ConversionWebhook;
 use apimachinery::jsonpath::JsonPath;
 use apimachinery::resource::CustomNames;
 use apimachinery::schema::{StrictError, TypeMismatch};
@@ -24,6 +25,8 @@ pub struct CustomType {
     pub resource: &'static Resource,
     /// The `apiVersion` in which its objects are stored.
     pub storage_version: String,
+    /// Who brings objects from one version into another; without one only their `apiVersion` differs.
+    pub conversion: Option<ConversionWebhook>,
     /// Whether its definition is being deleted: nothing may be created any more.
     pub terminating: bool,
     /// The sentence for the `Warning` header of every request, if the version is deprecated.
@@ -79,6 +82,17 @@ pub fn watched_resource(definition: &Value) -> Option<&'static Resource> {
     stored.or(types.first()).map(|ty| ty.resource)
 }
 
+fn conversion_of(conversion: &Value) -> Option<ConversionWebhook> {
+    let webhook = &conversion["webhook"];
+    let spoken = list(webhook, "conversionReviewVersions").iter().find_map(|version| match version.as_str() {
+        Some("v1") => Some("v1"),
+        Some("v1beta1") => Some("v1beta1"),
+        _ => None,
+    });
+    let review_version = spoken.filter(|_| text(conversion, "strategy") == "Webhook")?;
+    Some(ConversionWebhook { client_config: webhook["clientConfig"].clone(), review_version })
+}
+
 impl CustomType {
     fn new(definition: &Value, version: &Value) -> Self {
         let spec = &definition["spec"];
@@ -97,6 +111,7 @@ impl CustomType {
         Self {
             resource,
             storage_version: format!("{}/{stored}", resource.group),
+            conversion: conversion_of(&spec["conversion"]),
             terminating: crate::rules::is_deleting(definition),
             deprecation_warning: flag(version, "deprecated").then_some(warning),
             scale: ScalePaths::of(&version["subresources"]["scale"]),
@@ -126,10 +141,15 @@ impl CustomType {
         Ok(unknown)
     }
 
-    /// Brings an object that was stored under an earlier schema, or in another version, into this one.
-    pub fn serve(&self, object: &mut Value) {
+    /// Makes an object of another version, converted, one of this: what the schema does not know goes.
+    pub fn settle(&self, object: &mut Value) {
         self.schema.prune(object);
         put(object, "apiVersion", json!(self.resource.api_version()));
+    }
+
+    /// Brings an object that was stored under an earlier schema, or in another version, into this one.
+    pub fn serve(&self, object: &mut Value) {
+        self.settle(object);
         self.schema.default(object);
     }
 

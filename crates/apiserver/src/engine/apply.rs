@@ -14,7 +14,7 @@ use apimachinery::{ApiError, Cause, FieldError, FieldPath, Object, Reader, Reaso
 use client::Target;
 use serde_json::{Value, json};
 
-use super::{Engine, RequestContext, meta_text, metadata, scale};
+use super::{Engine, RequestContext, convert, meta_text, metadata, scale};
 use crate::catalog::KindRules;
 
 /// The owner of what an object held before anybody applied.
@@ -68,15 +68,15 @@ impl Engine {
             let mut own = RequestContext::of(user.clone());
             own.field_manager.clone_from(&field_manager);
             let storage = Object::from_value(current).map_err(ApiError::internal)?;
-            let live = self.served(resource, Arc::new(storage))?.value();
+            let live = convert::from_storage(resource, Arc::new(storage))?.value();
             let mut new = self.applied(&own, target, &live, &value, force)?;
             self.decode(&mut own, resource, &mut new)?;
-            self.to_storage(resource, &mut new)?;
+            convert::to_storage(resource, &mut new);
             self.rules(resource)?.default(&mut new);
             Ok(new)
         };
         let object = self.change(context, target, &make).await?;
-        Ok((self.served(resource, object)?, false))
+        Ok((self.served(resource, object).await?, false))
     }
 
     /// The scale of an object has one field that can be wanted.
@@ -90,7 +90,7 @@ impl Engine {
         let door = Target { subresource: "", ..target };
         let make = |current: &Value| scale::apply(target.resource, &rules, current, value);
         let object = self.change(context, door, &make).await?;
-        scale::read(target.resource, &rules, &object)
+        scale::read(target.resource, &rules, &*self.served(target.resource, object).await?)
     }
 
     /// The live object with what the configuration wants, and with who owns what then.

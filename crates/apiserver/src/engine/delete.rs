@@ -40,29 +40,31 @@ impl Engine {
         for _ in 0..RETRY_MAX {
             let current = self.stored(target)?;
             check_preconditions(target, &current, &options.preconditions)?;
-            let old = current.value();
             let mut nothing = Value::Null;
-            self.admit(context, Operation::Delete, target, &mut nothing, Some(&old)).await?;
-            self.validate(context, Operation::Delete, target, &mut nothing, Some(&old)).await?;
+            let live = self.live(resource, &current).await?;
+            self.admit(context, Operation::Delete, target, &mut nothing, Some(&live)).await?;
+            self.validate(context, Operation::Delete, target, &mut nothing, Some(&live)).await?;
+            // Its marks are metadata, which is the same in all versions.
+            let old = if resource.is_custom() { current.value() } else { live };
             let new = self.begin_deletion(&rules, &old, options);
             if gone(&new) && !rules.keeps_deleted(&new) {
                 match self.remove_once(context, target, &current, &new).await? {
                     Some(object) => {
-                        return Ok(Deleted { object: self.served(resource, object)?, removed: true });
+                        return Ok(Deleted { object: self.served(resource, object).await?, removed: true });
                     }
                     None => continue,
                 }
             }
             if new == old {
-                return Ok(Deleted { object: self.served(resource, current)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, current).await?, removed: false });
             }
             let stored = Object::to_stored(&new).map_err(ApiError::internal)?;
             if context.dry_run {
                 let object = super::written(&stored, current.meta().resource_version)?;
-                return Ok(Deleted { object: self.served(resource, object)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, object).await?, removed: false });
             }
             if let Some(object) = self.replace(target, &current, &stored).await? {
-                return Ok(Deleted { object: self.served(resource, object)?, removed: false });
+                return Ok(Deleted { object: self.served(resource, object).await?, removed: false });
             }
         }
         Err(ApiError::modified(resource.group, resource.plural, target.name))

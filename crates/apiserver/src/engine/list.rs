@@ -1,7 +1,6 @@
 //! Lists: from the cache, or at an older revision from the datastore when a page goes on.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use apimachinery::labels::{FieldSelector, Selector};
 use apimachinery::{ApiError, Object, Resource};
@@ -12,6 +11,7 @@ use datastore::{ReadError, Revision};
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::versions::all_served;
 use crate::cache::ROOT;
 use crate::catalog::KindRules;
 
@@ -78,11 +78,12 @@ impl Engine {
         let selection = Selection::parse(target.resource, self.rules(target.resource)?, options)?;
         if !options.continue_token.is_empty() {
             let token = parse_token(&options.continue_token)?;
-            return self.page(target, &selection, options.limit, token);
+            return self.page(target, &selection, options.limit, token).await;
         }
         match options.resource_version {
             Some(at) if options.exact && at > 0 => {
-                return self.page(target, &selection, options.limit, Continue { revision: at, after: String::new() });
+                let token = Continue { revision: at, after: String::new() };
+                return self.page(target, &selection, options.limit, token).await;
             }
             Some(at) if at > self.datastore.revision().0 => {
                 return Err(too_large(at, self.datastore.revision().0));
@@ -98,6 +99,9 @@ impl Engine {
         let revision = self.caches.applied();
         let cache = self.caches.of(target.resource).ok_or_else(ApiError::method_not_allowed)?;
         let mut items = cache.list(&namespace_prefix(target.namespace));
+        if target.resource.is_custom() {
+            items = all_served(&self.caches, target.resource, items).await?;
+        }
         if !selection.is_everything() {
             items.retain(|object| selection.matches(object));
         }
@@ -109,12 +113,14 @@ impl Engine {
             let after = items.last().map(|object| object.meta().key()).unwrap_or_default();
             continue_token = write_token(&Continue { revision, after });
         }
-        let items = self.converted(target.resource, items)?;
+        if !target.resource.is_custom() {
+            items = all_served(&self.caches, target.resource, items).await?;
+        }
         Ok(ObjectList { items, resource_version: revision, continue_token, remaining })
     }
 
     /// A page at a fixed revision.
-    fn page(
+    async fn page(
         &self,
         target: Target<'_>,
         selection: &Selection,
@@ -136,12 +142,16 @@ impl Engine {
                 .map_err(|error| read_error(error, &token.after))?;
             revision = Some(range.revision);
             (more, remaining) = (range.more, range.remaining);
-            for kv in range.items {
+            let read = range.items.iter().map(|kv| super::written(&kv.value, kv.mod_revision.0));
+            let mut objects = read.collect::<Result<Vec<_>, ApiError>>()?;
+            if target.resource.is_custom() {
+                objects = all_served(&self.caches, target.resource, objects).await?;
+            }
+            for (kv, object) in range.items.iter().zip(objects) {
                 if limit > 0 && items.len() == limit {
                     more = true;
                     break;
                 }
-                let object = super::written(&kv.value, kv.mod_revision.0)?;
                 after = Some(kv.key.to_string());
                 if selection.matches(&object) {
                     items.push(object);
@@ -155,16 +165,11 @@ impl Engine {
             }
             _ => String::new(),
         };
-        let items = self.converted(target.resource, items)?;
+        if !target.resource.is_custom() {
+            items = all_served(&self.caches, target.resource, items).await?;
+        }
         let remaining = Some(remaining).filter(|_| more && selection.is_everything());
         Ok(ObjectList { items, resource_version, continue_token, remaining })
-    }
-
-    fn converted(&self, resource: &'static Resource, items: Vec<Arc<Object>>) -> Result<Vec<Arc<Object>>, ApiError> {
-        if api::storage_resource(resource).is(resource) && !resource.is_custom() {
-            return Ok(items);
-        }
-        items.into_iter().map(|object| self.served(resource, object)).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use client::{PatchKind, Target};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{Engine, RequestContext, metadata, scale};
+use super::{Engine, RequestContext, convert, metadata, scale};
 
 impl Engine {
     /// Patches an object or a subresource.
@@ -35,24 +35,25 @@ impl Engine {
                 return scale::apply(resource, &rules, current, &apply(kind, &scale, patch, None, target)?);
             }
             let storage = Object::from_value(current).map_err(ApiError::internal)?;
-            let served = self.served(resource, Arc::new(storage))?.value();
+            let served = convert::from_storage(resource, Arc::new(storage))?.value();
             let mut patched = apply(kind, &served, patch, Some(resource.schema), target)?;
             metadata::check_kind(resource, &mut patched)?;
             let mut decoding = RequestContext::of(user.clone());
             decoding.field_validation = field_validation;
             self.decode(&mut decoding, resource, &mut patched)?;
             *warnings.lock() = decoding.warnings;
-            self.to_storage(resource, &mut patched)?;
+            convert::to_storage(resource, &mut patched);
             rules.default(&mut patched);
             Ok(patched)
         };
         let door = if target.subresource == "scale" { Target { subresource: "", ..target } } else { target };
         let object = self.change(context, door, &make).await?;
         context.warnings.extend(warnings.into_inner());
+        let object = self.served(resource, object).await?;
         if target.subresource == "scale" {
             return scale::read(resource, &rules, &object);
         }
-        self.served(resource, object)
+        Ok(object)
     }
 }
 

@@ -7,8 +7,9 @@ use apimachinery::{ApiError, Object, Resource};
 use client::{ListOptions, Target, WatchEvent, WatchStream};
 use component_base::watch::Receiver;
 
+use super::Engine;
 use super::list::{Selection, namespace_prefix, too_large};
-use super::{Engine, served};
+use super::versions::{all_served, served};
 use crate::cache::{CacheEvent, Caches, ResourceCache};
 
 struct Watcher {
@@ -47,11 +48,16 @@ impl Engine {
             _ => {
                 self.caches.wait_for(self.datastore.revision().0).await;
                 let at = self.caches.applied();
-                for object in cache.list(&namespace_prefix(target.namespace)) {
-                    if selection.matches(&object) && object.meta().resource_version <= at {
-                        pending.push_back(WatchEvent::Added(self.served(target.resource, object)?));
-                    }
+                let mut objects = cache.list(&namespace_prefix(target.namespace));
+                objects.retain(|object| object.meta().resource_version <= at);
+                if target.resource.is_custom() {
+                    objects = all_served(&self.caches, target.resource, objects).await?;
+                    objects.retain(|object| selection.matches(object));
+                } else {
+                    objects.retain(|object| selection.matches(object));
+                    objects = all_served(&self.caches, target.resource, objects).await?;
                 }
+                pending.extend(objects.into_iter().map(WatchEvent::Added));
                 if options.send_initial_events {
                     pending.push_back(WatchEvent::InitialEventsEnd(at));
                 }
@@ -92,7 +98,7 @@ impl Watcher {
                 Ok(events) => {
                     for event in events {
                         self.cursor = event.revision;
-                        self.take(event);
+                        self.take(event).await;
                     }
                 }
                 Err(too_old) => {
@@ -104,32 +110,45 @@ impl Watcher {
         }
     }
 
-    /// What an event means to this watcher: an object may enter or leave the selection by a change.
-    fn take(&mut self, event: CacheEvent) {
+    async fn take(&mut self, event: CacheEvent) {
         if !self.namespace.is_empty() && event.object.meta().namespace != self.namespace {
             return;
         }
-        let before = event.previous.as_ref().is_some_and(|object| self.selection.matches(object));
-        let now = !event.deleted && self.selection.matches(&event.object);
-        let make: fn(Arc<Object>) -> WatchEvent = match (before, now) {
-            (false, true) => WatchEvent::Added,
-            (true, true) => WatchEvent::Modified,
-            (true, false) => WatchEvent::Deleted,
-            (false, false) => return,
-        };
-        // What left the selection is shown as it was last selected, at the revision of the change.
-        let object = match (&event.previous, event.deleted, now) {
-            (Some(previous), false, false) => at_revision(previous, event.revision),
-            _ => Ok(event.object.clone()),
-        };
-        let converted = object.and_then(|object| served(&self.caches, self.resource, object));
-        match converted {
-            Ok(object) => self.pending.push_back(make(object)),
+        match self.meaning(event).await {
+            Ok(event) => self.pending.extend(event),
             Err(error) => {
                 self.ended = true;
                 self.pending.push_back(WatchEvent::Error(error));
             }
         }
+    }
+
+    /// What an event means to this watcher: an object may enter or leave the selection by a change. Custom resources are
+    /// selected in the version that is watched, all others as they are stored.
+    async fn meaning(&self, event: CacheEvent) -> Result<Option<WatchEvent>, ApiError> {
+        let CacheEvent { mut object, mut previous, .. } = event;
+        if self.resource.is_custom() {
+            object = served(&self.caches, self.resource, object).await?;
+            if let Some(stored) = previous {
+                previous = Some(served(&self.caches, self.resource, stored).await?);
+            }
+        }
+        let before = previous.as_ref().is_some_and(|object| self.selection.matches(object));
+        let now = !event.deleted && self.selection.matches(&object);
+        let make: fn(Arc<Object>) -> WatchEvent = match (before, now) {
+            (false, true) => WatchEvent::Added,
+            (true, true) => WatchEvent::Modified,
+            (true, false) => WatchEvent::Deleted,
+            (false, false) => return Ok(None),
+        };
+        // What left the selection is shown as it was last selected, at the revision of the change.
+        if let (Some(previous), false, false) = (&previous, event.deleted, now) {
+            object = at_revision(previous, event.revision)?;
+        }
+        if !self.resource.is_custom() {
+            object = served(&self.caches, self.resource, object).await?;
+        }
+        Ok(Some(make(object)))
     }
 }
 

@@ -43,7 +43,7 @@ impl Engine {
             let text = "create not allowed while custom resource definition is terminating";
             return Err(ApiError::new(Reason::MethodNotAllowed, 405, text.to_owned()));
         }
-        self.to_storage(resource, &mut value)?;
+        convert::to_storage(resource, &mut value);
         let now = self.clock.now();
         metadata::begin(&mut value, now, &self.random, context.applies);
         strategy.default(&mut value);
@@ -64,10 +64,10 @@ impl Engine {
         let reserved = self.service_network.reserve(&*self.caches, &self.random, resource, &mut value, None)?;
         self.validate(context, Operation::Create, target, &mut value, None).await?;
         let generated = !meta_text(&value, "generateName").is_empty();
-        let stored = Object::to_stored(&value).map_err(ApiError::internal)?;
+        let stored = self.to_stored(resource, &value).await?;
         let charged = self.charge(context, Operation::Create, target, &mut value, None).await?;
         if context.dry_run {
-            return self.served(resource, super::written(&stored, 0)?);
+            return self.served(resource, super::written(&stored, 0)?).await;
         }
         let op = Op::Put { key: key(resource, target.namespace, &name), value: stored.clone(), expect: Expect::Absent };
         let committed = match self.datastore.commit(op).await {
@@ -79,7 +79,7 @@ impl Engine {
         };
         let object = self.published(resource, &stored, committed.revision).await?;
         drop(reserved);
-        self.served(resource, object)
+        self.served(resource, object).await
     }
 
     /// Replaces an object, or creates it where the kind allows that. True if it was created.
@@ -105,9 +105,9 @@ impl Engine {
                 FieldError::invalid(&FieldPath::new("metadata.resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(resource.group, resource.kind, target.name, &[fault]));
         }
-        self.to_storage(resource, &mut value)?;
+        convert::to_storage(resource, &mut value);
         let object = self.change(context, target, &|_| Ok(value.clone())).await?;
-        Ok((self.served(resource, object)?, false))
+        Ok((self.served(resource, object).await?, false))
     }
 
     async fn update_scale(
@@ -120,11 +120,11 @@ impl Engine {
         let rules = self.rules(target.resource)?;
         let change = |current: &Value| scale::apply(target.resource, &rules, current, &scale);
         let object = self.change(context, parent, &change).await?;
-        scale::read(target.resource, &rules, &object)
+        scale::read(target.resource, &rules, &*self.served(target.resource, object).await?)
     }
 
     /// Changes an object as `change` says. If somebody else writes in between and the new object does not insist on a
-    /// resource version, `change` is asked again with the newer object.
+    /// resource version, `change` is asked again with the newer object. Gives the object as it is stored.
     pub(super) async fn change(
         &self,
         context: &mut RequestContext,
@@ -134,7 +134,7 @@ impl Engine {
         let resource = target.resource;
         for _ in 0..RETRY_MAX {
             let current = self.stored(target)?;
-            let old = current.value();
+            let old = self.live(resource, &current).await?;
             let mut new = change(&old)?;
             let given = meta_text(&new, "resourceVersion");
             if !given.is_empty() && given != meta_text(&old, "resourceVersion") {
@@ -155,8 +155,10 @@ impl Engine {
             if gone(&new) && !self.rules(resource)?.keeps_deleted(&new) {
                 return self.remove(context, target, &current, &new).await;
             }
-            let stored = Object::to_stored(&new).map_err(ApiError::internal)?;
-            if Object::to_stored(&old).map_err(ApiError::internal)? == stored {
+            let stored = self.to_stored(resource, &new).await?;
+            // What was stored in another version than now is written anew, even if it says the same.
+            let before = if resource.is_custom() { &current.value() } else { &old };
+            if Object::to_stored(before).map_err(ApiError::internal)? == stored {
                 return Ok(current);
             }
             let charged = self.charge(context, Operation::Update, target, &mut new, Some(&old)).await?;
@@ -237,16 +239,6 @@ impl Engine {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => context.warnings.extend(texts),
             FieldValidation::Strict => return Err(strict_error(resource, &texts)),
-        }
-        Ok(())
-    }
-
-    /// Makes a value in the version of `resource` one in the version in which it is stored.
-    pub(super) fn to_storage(&self, resource: &'static Resource, value: &mut Value) -> Result<(), ApiError> {
-        if resource.is_custom() {
-            value["apiVersion"] = self.caches.catalog().custom_type(resource)?.ty.storage_version.as_str().into();
-        } else {
-            convert::to_storage(resource, value);
         }
         Ok(())
     }

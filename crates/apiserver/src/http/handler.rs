@@ -83,7 +83,7 @@ async fn dispatch(
     let target = route.target();
     match route.verb {
         "get" => {
-            let object = engine.get(target)?;
+            let object = engine.get(target).await?;
             one(server, &route, &query, form, StatusCode::OK, &object)
         }
         "list" => {

@@ -6,6 +6,7 @@ use apimachinery::{FieldError, FieldPath, StructuralSchema, Subresource, WriteCo
 use serde_json::{Value, json};
 
 use super::subdomain;
+use super::webhooks::validate_client;
 use crate::check::{immutable, one_of};
 use crate::print::name;
 use crate::rules::{Generation, Rules, is_deleting};
@@ -30,7 +31,6 @@ pub(super) static RULES: Rules = Rules {
     prepare_update,
     validate,
     validate_update,
-    warnings: |new, _| warnings(new),
     begin_deletion,
     row: Some(|o, _| {
         let spec = &o["spec"];
@@ -86,16 +86,6 @@ fn begin_deletion(o: &mut Value) {
         "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
     }));
     put(child(o, "status"), "conditions", Value::Array(conditions));
-}
-
-fn warnings(o: &Value) -> Vec<String> {
-    let spec = &o["spec"];
-    let mut warnings = Vec::new();
-    if text(&spec["conversion"], "strategy") == "Webhook" {
-        let why = "skiff does not call conversion webhooks yet: objects are served in other versions unconverted";
-        warnings.push(why.to_owned());
-    }
-    warnings
 }
 
 fn validate(o: &Value) -> Vec<FieldError> {
@@ -339,16 +329,37 @@ fn validate_conversion(conversion: &Value, path: &FieldPath) -> Vec<FieldError> 
     let mut faults = one_of(&path.child("strategy"), strategy, &["None", "Webhook"]);
     let webhook = &conversion["webhook"];
     if strategy == "Webhook" {
-        if !has(webhook, "clientConfig") {
+        if has(webhook, "clientConfig") {
+            faults.extend(validate_client(&webhook["clientConfig"], &path.child("webhookClientConfig")));
+        } else {
             let why = "required when strategy is set to Webhook";
             faults.push(FieldError::required(&path.child("webhookClientConfig"), why));
         }
-        if list(webhook, "conversionReviewVersions").is_empty() {
-            faults.push(FieldError::required(&path.child("conversionReviewVersions"), ""));
-        }
+        faults.extend(validate_review_versions(webhook, &path.child("conversionReviewVersions")));
     } else if has(webhook, "clientConfig") {
         let why = "should not be set when strategy is not set to Webhook";
         faults.push(FieldError::forbidden(&path.child("webhookClientConfig"), why));
+    }
+    faults
+}
+
+fn validate_review_versions(webhook: &Value, path: &FieldPath) -> Vec<FieldError> {
+    let versions = list(webhook, "conversionReviewVersions");
+    if versions.is_empty() {
+        return vec![FieldError::required(path, "")];
+    }
+    let mut faults = Vec::new();
+    for (at, version) in versions.iter().enumerate() {
+        let (name, path) = (version.as_str().unwrap_or_default(), path.index(at));
+        if versions[..at].contains(version) {
+            faults.push(FieldError::invalid(&path, name, "duplicate version"));
+        } else {
+            faults.extend(dns1035_label(name).into_iter().map(|why| FieldError::invalid(&path, name, &why)));
+        }
+    }
+    if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
+        let why = "must include at least one of v1, v1beta1";
+        faults.push(FieldError::invalid(path, &Value::Array(versions.to_vec()), why));
     }
     faults
 }

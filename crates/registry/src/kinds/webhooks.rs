@@ -171,7 +171,8 @@ pub(super) fn expression(path: &FieldPath, written: &str, missing: &str, variabl
     Some(FieldError::invalid(path, written, error.to_string()))
 }
 
-fn validate_client(client: &Value, path: &FieldPath) -> Vec<FieldError> {
+/// How a webhook is reached: a URL or a Service.
+pub(super) fn validate_client(client: &Value, path: &FieldPath) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if has(client, "url") == has(client, "service") {
         faults.push(FieldError::required(path, "exactly one of url or service is required"));

@@ -42,13 +42,13 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
     let datastore: Arc<dyn Datastore> = Arc::new(store);
     compact(world, datastore.clone());
     let issuer = "https://kubernetes.default.svc.cluster.local".to_owned();
+    let transport = Arc::new(HttpsWebhooks::new(world.supervisor.clone()));
+    let webhooks = Arc::new(Webhooks::new(transport, world.random.clone()));
     let config = ServerConfig {
         datastore,
         admission: admission::plugins(world.random.clone()),
-        remote_admission: Box::new(Webhooks::new(
-            Arc::new(HttpsWebhooks::new(world.supervisor.clone())),
-            world.random.clone(),
-        )),
+        remote_admission: webhooks.clone(),
+        converter: webhooks,
         clock: world.clock.clone(),
         random: world.random.clone(),
         authority: Arc::new(TokenAuthority::new(issuer, &pki.token_key)?),

@@ -41,7 +41,7 @@ impl ApiServer {
         let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         let mut tries = 0;
         let pod = loop {
-            let pod = self.engine().get(target)?;
+            let pod = self.engine().get(target).await?;
             let value = pod.value();
             let is_deleted = pod.meta().deletion_timestamp.is_some();
             let phase = value["status"]["phase"].as_str().unwrap_or_default();
