@@ -220,6 +220,16 @@ impl Cluster {
         run(command, input.as_bytes())
     }
 
+    /// That kubectl said this: v1.37 `today`, and an older one, down to v1.32, may have its `former` words.
+    #[track_caller]
+    pub(crate) fn assert_said(&self, said: &str, today: &str, former: &str) {
+        let version = self.kubectl(&["version", "--client", "-o", "json"]).ok();
+        let version: Value = serde_json::from_str(&version).expect("kubectl prints JSON");
+        let minor = version["clientVersion"]["minor"].as_str().unwrap_or_default().trim_end_matches('+');
+        let old = minor.parse::<u32>().is_ok_and(|minor| (32..37).contains(&minor));
+        assert!(said == today || (old && said == former), "kubectl 1.{minor} said {said:?}, and not {today:?}");
+    }
+
     /// kubectl, running, with its output piped.
     #[track_caller]
     pub(crate) fn kubectl_started(&self, environment: &[(&str, &str)], words: &[&str]) -> Child {

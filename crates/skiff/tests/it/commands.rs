@@ -22,7 +22,8 @@ fn run_wait_patch_delete() {
     let cluster = Cluster::start();
     let image = format!("--image={}", image::V1);
     let refused = cluster.kubectl(&["run", "web", &image, "--replicas=2"]).failed();
-    assert_eq!(refused, "error: unknown flag: --replicas\nSee 'kubectl run --help' for usage.\n");
+    let usage = "unknown flag: --replicas\nSee 'kubectl run --help' for usage.\n";
+    cluster.assert_said(&refused, &format!("error: {usage}"), &format!("Error: {usage}"));
 
     assert_eq!(cluster.kubectl(&["run", "web", &image, "--port=8080"]).ok(), "pod/web created\n");
     let waited = cluster.kubectl(&["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]).ok();
@@ -33,7 +34,8 @@ fn run_wait_patch_delete() {
     assert_eq!(pod["metadata"]["labels"], serde_json::json!({"run": "web", "tier": "front"}));
     let forbidden = cluster.kubectl(&["patch", "pod", "web", "-p", r#"{"spec":{"nodeName":"other"}}"#]).failed();
     assert!(forbidden.contains("pod updates may not change fields other than"), "{forbidden}");
-    assert_eq!(cluster.kubectl(&["delete", "pod", "web"]).ok(), "pod \"web\" deleted from default namespace\n");
+    let deleted = cluster.kubectl(&["delete", "pod", "web"]).ok();
+    cluster.assert_said(&deleted, "pod \"web\" deleted from default namespace\n", "pod \"web\" deleted\n");
     assert!(cluster.kubectl(&["get", "pod", "web"]).failed().contains("pods \"web\" not found"));
 }
 
@@ -70,7 +72,8 @@ fn apply_creates_changes_and_deletes() {
     assert!(wrong.contains("`selector` does not match template `labels`"), "{wrong}");
 
     let gone = cluster.kubectl_reading(&["delete", "-f", "-"], MANIFEST).ok();
-    assert_eq!(gone, "deployment.apps \"web\" deleted from default namespace\n");
+    let said = "deployment.apps \"web\" deleted";
+    cluster.assert_said(&gone, &format!("{said} from default namespace\n"), &format!("{said}\n"));
     cluster.kubectl(&["wait", "--for=delete", "pod", "-l", "app=web", "--timeout=60s"]);
     cluster.eventually("the garbage collector leaves nothing", || {
         let all = cluster.get(&["pods,replicasets", "-l", "app=web"]);

@@ -31,7 +31,7 @@ spec:
           status: {type: object, x-kubernetes-preserve-unknown-fields: true}
 "#;
 
-const BOAT: &str = "{apiVersion: example.com/v1, kind: Boat, metadata: {name: ark}, spec: {masts: 2}}";
+const BOAT: &str = "apiVersion: example.com/v1\nkind: Boat\nmetadata: {name: ark}\nspec: {masts: 2}\n";
 
 #[test]
 fn a_custom_resource_is_like_any_other() {
@@ -58,7 +58,7 @@ fn a_custom_resource_is_like_any_other() {
 #[test]
 fn the_server_applies_and_knows_whose_fields_are_whose() {
     let cluster = Cluster::start();
-    let map = |value: &str| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: c}}, data: {{a: {value}}}}}");
+    let map = |value: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: {value}}}\n");
     let apply = |words: &[&str], value: &str| {
         let words = [&["apply", "--server-side", "-f", "-"], words].concat();
         cluster.kubectl_reading(&words, &map(value))

@@ -146,7 +146,8 @@ fn module_5_scale() {
     let before = cluster.pods(SELECTOR);
     let victim = names(&before)[0];
     let deleted = cluster.kubectl(&["delete", "pod", victim]).ok();
-    assert_eq!(deleted, format!("pod \"{victim}\" deleted from default namespace\n"));
+    let said = format!("pod \"{victim}\" deleted");
+    cluster.assert_said(&deleted, &format!("{said} from default namespace\n"), &format!("{said}\n"));
     cluster.rollout_status(DEPLOYMENT);
     let after = cluster.pods(SELECTOR);
     assert!(after.len() == 2 && !names(&after).contains(&victim), "{:?}", names(&after));
