@@ -5,6 +5,7 @@
 
 mod child;
 mod exec;
+mod image;
 mod mounts;
 mod process;
 mod report;

@@ -37,6 +37,7 @@ use pull::{Flights, size_of, store_error};
 use registry::RegistryClient;
 use spec::Digest;
 use store::{ImageRecord, NameRecord, NewLayer, Removed, Store};
+pub(crate) use unpack::has;
 
 /// What an image store needs.
 #[derive(Debug, Clone)]

@@ -52,12 +52,16 @@ pub enum MountPropagation {
     Bidirectional,
 }
 
-/// A directory or file of the node that the container sees.
+/// A directory or file of the node, or of an image, that the container sees.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mount {
     /// Path on the node; has to exist.
     pub host_path: PathBuf,
+    /// The id of an image whose files are mounted instead of a path on the node: read-only, nothing of it can be executed.
+    pub image: Option<String>,
+    /// What of the image is mounted; empty for all.
+    pub image_sub_path: PathBuf,
     /// Absolute path in the container; made where it is missing.
     pub container_path: PathBuf,
     /// Read-only.

@@ -53,8 +53,8 @@ pub(crate) struct ContainerView {
     pub(crate) crashes: u32,
     /// Failed pulls in a row.
     pub(crate) pull_failures: u32,
-    /// Until when the last failed pull is shown as such, before the status says that the kubelet waits.
-    pub(crate) pull_error_until: Option<Timestamp>,
+    /// The image whose pull failed last, and until when that is shown as such, before the status says that the kubelet waits.
+    pub(crate) pull_error: Option<(String, Timestamp)>,
     /// Image id, and the reference with its digest.
     pub(crate) image: Option<(String, String)>,
     /// Whether its startup probe (if any) has succeeded.
@@ -75,7 +75,7 @@ impl Default for ContainerView {
             last: None,
             crashes: 0,
             pull_failures: 0,
-            pull_error_until: None,
+            pull_error: None,
             image: None,
             started: false,
             ready: false,

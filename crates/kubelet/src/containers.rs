@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::config::{self, ContainerInputs};
 use crate::env::{PodFacts, Sources, environment, service_variables};
 use crate::ephemeral;
-use crate::images::{self, ImageFailure};
+use crate::images::{self, ImageFailure, Wanted};
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{HttpGet, port_number};
@@ -75,15 +75,15 @@ pub(crate) struct Run {
 pub(crate) struct StartFailure {
     pub(crate) reason: String,
     pub(crate) message: String,
-    /// Whether an image pull failed, which has a back-off of its own.
-    pub(crate) pull: bool,
+    /// The image whose pull failed: pulls have a back-off of their own.
+    pub(crate) pull: Option<String>,
     /// The container, if it was made.
     pub(crate) id: Option<ContainerId>,
 }
 
 impl StartFailure {
     pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into(), pull: false, id: None }
+        Self { reason: reason.to_owned(), message: message.into(), pull: None, id: None }
     }
 }
 
@@ -102,6 +102,9 @@ pub(crate) struct PodHands {
     /// The Pod's service account tokens.
     pub(crate) tokens: Arc<Mutex<Tokens>>,
 }
+
+/// Images that are mounted as volumes, by the volume's name.
+type VolumeImages = BTreeMap<String, Image>;
 
 /// Tokens by audience and lifetime in seconds, each with the time from which on a new one is asked for.
 pub(crate) type Tokens = BTreeMap<(Option<String>, i64), (String, Timestamp)>;
@@ -302,11 +305,15 @@ impl PodHands {
         let about = self.about_container(&container.name);
         let warn = |reason: &str, text: String| self.recorder().event(about.clone(), EventType::Warning, reason, text);
         let keyring = self.keyring().await;
-        let image = images::ensure(self.images(), self.recorder(), &about, container, &keyring).await;
-        let image = image
-            .map_err(StartFailure::from)
-            .inspect_err(|failure| warn("Failed", format!("Error: {}", failure.reason)))?;
-        let configured = self.configure(container, &image, run).await;
+        let told = |failure: ImageFailure| {
+            warn("Failed", format!("Error: {}", failure.reason));
+            StartFailure::from(failure)
+        };
+        let volumes = self.volume_images(container, &keyring).await.map_err(told)?;
+        let name = container.image.as_deref().unwrap_or_default();
+        let wanted = Wanted { name, policy: container.image_pull_policy.as_deref() };
+        let image = images::ensure(self.images(), self.recorder(), &about, wanted, &keyring).await.map_err(told)?;
+        let configured = self.configure(container, &image, &volumes, run).await;
         let configured = configured.map_err(|message| {
             warn("Failed", format!("Error: {message}"));
             StartFailure::new("CreateContainerConfigError", message)
@@ -333,6 +340,20 @@ impl PodHands {
         let status = self.runtime().container_status(&id).await;
         let status = status.map_err(|error| StartFailure::new("RunContainerError", error.to_string()))?;
         Ok(Started { status, image })
+    }
+
+    /// The images that `container` mounts, by the volume's name.
+    async fn volume_images(&self, container: &Container, keyring: &Keyring) -> Result<VolumeImages, ImageFailure> {
+        let mut images = VolumeImages::new();
+        for volume in self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+            let mounted = container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name);
+            let Some(source) = volume.image.as_ref().filter(|_| mounted) else { continue };
+            let name = source.reference.as_deref().unwrap_or_default();
+            let wanted = Wanted { name, policy: source.pull_policy.as_deref() };
+            let image = images::ensure(self.images(), self.recorder(), &self.about, wanted, keyring).await?;
+            images.insert(volume.name.clone(), image);
+        }
+        Ok(images)
     }
 
     /// Changes the limits of a container that runs to what `container` says. `memory_limit` is a limit that goes down:
@@ -363,7 +384,13 @@ impl PodHands {
         self.runtime().update_container_resources(id, update).await.map_err(|error| error.to_string())
     }
 
-    async fn configure(&self, container: &Container, image: &Image, run: &Run) -> Result<cri::ContainerConfig, String> {
+    async fn configure(
+        &self,
+        container: &Container,
+        image: &Image,
+        volumes: &VolumeImages,
+        run: &Run,
+    ) -> Result<cri::ContainerConfig, String> {
         let Run { pod_ip, attempt, target, .. } = run;
         let attempt = *attempt;
         let referred = self.referred().await;
@@ -376,7 +403,7 @@ impl PodHands {
         let variables = service_variables(&services, names::namespace(&self.pod), own);
         let facts = self.facts(pod_ip);
         let envs = environment(&self.pod, container, variables, &facts, &referred)?;
-        let mounts = self.mounts(container, pod_ip, attempt, &envs).await?;
+        let mounts = self.mounts(container, run, &envs, volumes).await?;
         config::container(ContainerInputs {
             pod: &self.pod,
             container,
@@ -393,9 +420,9 @@ impl PodHands {
     async fn mounts(
         &self,
         container: &Container,
-        pod_ip: &str,
-        attempt: u32,
+        Run { pod_ip, attempt, .. }: &Run,
         envs: &[cri::KeyValue],
+        images: &VolumeImages,
     ) -> Result<Vec<Mount>, String> {
         let spec = self.pod.spec.as_ref();
         let known = envs.iter().map(|kv| (kv.key.clone(), kv.value.clone())).collect();
@@ -420,6 +447,13 @@ impl PodHands {
                     mount.mount_path
                 ));
             }
+            let image = images.get(&mount.name).map(|image| image.id.clone());
+            if image.is_some() {
+                let container_path = PathBuf::from(&mount.mount_path);
+                let image_sub_path = PathBuf::from(sub_path);
+                mounts.push(Mount { image, image_sub_path, container_path, readonly: true, ..Mount::default() });
+                continue;
+            }
             let host_path = if sub_path.is_empty() { base } else { base.join(&sub_path) };
             if !sub_path.is_empty() {
                 sub_paths.push(host_path.clone());
@@ -428,8 +462,8 @@ impl PodHands {
                 host_path,
                 container_path: PathBuf::from(&mount.mount_path),
                 readonly: mount.read_only == Some(true),
-                recursive_read_only: false,
                 propagation: config::propagation(mount.mount_propagation.as_deref()),
+                ..Mount::default()
             });
         }
         let target = |path: &str| container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);

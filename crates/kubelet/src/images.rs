@@ -1,10 +1,9 @@
-//! Makes sure that a container's image is on the node (upstream: `pkg/kubelet/images`).
+//! Makes sure that an image is on the node, a container's or a volume's (upstream: `pkg/kubelet/images`).
 
 use std::sync::Arc;
 
 use client::{EventRecorder, EventType, ObjectReference};
 use cri::{Image, ImageError, ImageService, Keyring, PullRequest, Reference};
-use k8s_openapi::api::core::v1::Container;
 use tokio::time::Instant;
 
 /// Why there is no image: the reason in the status, and a message.
@@ -12,8 +11,8 @@ use tokio::time::Instant;
 pub(crate) struct ImageFailure {
     pub(crate) reason: &'static str,
     pub(crate) message: String,
-    /// Whether it counts for the back-off.
-    pub(crate) pulled: bool,
+    /// The image whose pull failed, if that is what failed: it counts for the back-off.
+    pub(crate) pulled: Option<String>,
 }
 
 /// A duration as Go prints it, to the millisecond: `1.234s`, `45ms`, `1m2.5s`.
@@ -35,27 +34,40 @@ pub(crate) fn go_duration(duration: std::time::Duration) -> String {
     }
 }
 
-/// The image of `container`, pulled if its policy says so. Records what happens about `about`.
+/// An image that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// `Always`, `IfNotPresent` or `Never`.
+    pub(crate) policy: Option<&'a str>,
+}
+
+/// The image, pulled if its policy says so. Records what happens about `about`.
 pub(crate) async fn ensure(
     images: &Arc<dyn ImageService>,
     recorder: &EventRecorder,
     about: &ObjectReference,
-    container: &Container,
+    wanted: Wanted<'_>,
     keyring: &Keyring,
 ) -> Result<Image, ImageFailure> {
-    let name = container.image.clone().unwrap_or_default();
-    let failure = |reason: &'static str, message: String, pulled: bool| ImageFailure { reason, message, pulled };
-    let reference = Reference::parse(&name).map_err(|error| {
+    let Wanted { name, policy } = wanted;
+    let failure = |reason: &'static str, message: String, pulled: bool| ImageFailure {
+        reason,
+        message,
+        pulled: pulled.then(|| name.to_owned()),
+    };
+    let reference = Reference::parse(name).map_err(|error| {
         let message = format!("Failed to apply default image tag {name:?}: {error}");
         recorder.event(about.clone(), EventType::Warning, "InspectFailed", message.clone());
         failure("InvalidImageName", message, false)
     })?;
-    let present = images.status(&name).await.map_err(|error| {
+    let present = images.status(name).await.map_err(|error| {
         let message = format!("Failed to inspect image {name:?}: {error}");
         recorder.event(about.clone(), EventType::Warning, "InspectFailed", message.clone());
         failure("ImageInspectError", message, false)
     })?;
-    let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
+    let policy = policy.unwrap_or("IfNotPresent");
     match present {
         // What the user loaded into the node is there to be used; no registry has it.
         Some(image) if policy != "Always" || image.pinned => {
@@ -78,7 +90,7 @@ pub(crate) async fn ensure(
     }
     let mut last = None;
     for auth in logins {
-        match images.pull(PullRequest { image: name.clone(), auth, progress: None }).await {
+        match images.pull(PullRequest { image: name.to_owned(), auth, progress: None }).await {
             Ok(_) => {
                 last = None;
                 break;
@@ -95,7 +107,7 @@ pub(crate) async fn ensure(
         };
         return Err(failure(reason, error.to_string(), true));
     }
-    let image = images.status(&name).await.ok().flatten();
+    let image = images.status(name).await.ok().flatten();
     let image = image.ok_or_else(|| failure("ErrImagePull", format!("image {name:?} is gone after its pull"), true))?;
     let took = go_duration(started.elapsed());
     let text = format!(

@@ -1,4 +1,4 @@
-//! A Pod's volumes: emptyDir, hostPath, and those that show objects of the API (configMap, secret, downwardAPI,
+//! A Pod's volumes: emptyDir, hostPath, images, and those that show objects of the API (configMap, secret, downwardAPI,
 //! projected with service account tokens).
 //!
 //! Files of API objects are written into a fresh timestamped directory that a symbolic link `..data` then leads to, so
@@ -36,6 +36,8 @@ pub(crate) enum VolumePlan {
     EmptyDir { memory: bool, limit_bytes: Option<u64> },
     /// A path of the node, checked against `kind` (`Directory`, `FileOrCreate` …).
     HostPath { path: PathBuf, kind: String },
+    /// An image, which the runtime mounts in each container that wants it.
+    Image,
     /// Files by relative path, and tokens to be added.
     Files { files: BTreeMap<String, VolumeFile>, tokens: Vec<TokenRequest>, default_mode: u32 },
 }
@@ -57,6 +59,9 @@ pub(crate) fn plan(pod: &Pod, volume: &Volume, facts: &PodFacts, sources: &dyn S
             path: PathBuf::from(&host.path),
             kind: host.type_.clone().unwrap_or_default(),
         });
+    }
+    if volume.image.is_some() {
+        return Ok(VolumePlan::Image);
     }
     let mut files = Files::default();
     if let Some(source) = &volume.config_map {
@@ -223,6 +228,7 @@ pub(crate) fn set_up(plan: &VolumePlan, directory: &Path, group: Option<u32>, no
             check_host_path(path, kind)?;
             Ok(path.clone())
         }
+        VolumePlan::Image => Ok(directory.to_owned()),
         VolumePlan::Files { files, .. } => {
             write_atomically(directory, files, group, now_nanos)?;
             Ok(directory.to_owned())

@@ -747,9 +747,9 @@ impl Worker {
         let now = self.now();
         let about = self.hands.about_container(name);
         let Some(view) = self.views.get_mut(name) else { return };
-        if failure.pull {
+        if let Some(image) = failure.pull {
             view.pull_failures += 1;
-            view.pull_error_until = now.checked_add(PULL_ERROR_SHOWN).ok();
+            view.pull_error = now.checked_add(PULL_ERROR_SHOWN).ok().map(|until| (image, until));
             let seconds = SignedDuration::from_secs(backoff_seconds(view.pull_failures));
             let retry_at = now.checked_add(seconds).ok();
             view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at };
@@ -828,8 +828,8 @@ impl Worker {
         };
         if self.life == Life::Running {
             for view in self.views.values() {
-                if let Some(at) = view.pull_error_until {
-                    consider(at);
+                if let Some((_, at)) = &view.pull_error {
+                    consider(*at);
                 }
                 if let Doing::Waiting { retry_at: Some(at), .. } = &view.doing {
                     consider(*at);
@@ -852,19 +852,21 @@ impl Worker {
         let due: Vec<String> = self
             .views
             .iter()
-            .filter(|(_, view)| view.pull_error_until.is_some_and(|at| at <= now))
+            .filter(|(_, view)| view.pull_error.as_ref().is_some_and(|(_, at)| *at <= now))
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
             let about = self.hands.about_container(&name);
-            let image = self.container(&name).and_then(|c| c.image).unwrap_or_default();
+            let own = self.container(&name).and_then(|c| c.image);
             let Some(view) = self.views.get_mut(&name) else { continue };
-            view.pull_error_until = None;
+            let Some((image, _)) = view.pull_error.take() else { continue };
+            // What is said of a volume's image is said of the Pod.
+            let of_image = if own.as_ref() == Some(&image) { about.clone() } else { self.hands.about.clone() };
             let Doing::Waiting { reason, message, .. } = &mut view.doing else { continue };
             let text = format!("Back-off pulling image {image:?}");
             *message = format!("{text}: {reason}: {message}");
             "ImagePullBackOff".clone_into(reason);
-            self.hands.recorder().event(about.clone(), EventType::Normal, "BackOff", text);
+            self.hands.recorder().event(of_image, EventType::Normal, "BackOff", text);
             self.hands.recorder().event(about, EventType::Warning, "Failed", "Error: ImagePullBackOff");
         }
     }

@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, FileType, makedev};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
+use super::image::mount_image;
 use super::report::{StartFailure, plain};
 use super::root::{Root, copy_tree, new_mount};
 use super::spec::ContainerSpec;
@@ -35,11 +36,19 @@ fn failed(what: &str, path: &Path, error: Errno) -> StartFailure {
     StartFailure::new(format!("error mounting {what:?} to rootfs at {:?}: {why}", path.display().to_string()))
 }
 
-/// Volumes, copied out of the node's mounts before those are cut off: (detached copy, what to do with it).
+/// Volumes in the order in which they are mounted: those of the node copied out of its mounts before those are cut off.
 #[derive(Debug)]
 pub(super) struct Volumes<'a> {
-    trees: Vec<(OwnedFd, &'a Mount, bool)>,
+    spec: &'a ContainerSpec,
+    mounts: Vec<(&'a Mount, Source)>,
     shm: OwnedFd,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A detached copy, and whether it is a directory.
+    Node(OwnedFd, bool),
+    Image,
 }
 
 impl<'a> Volumes<'a> {
@@ -50,39 +59,65 @@ impl<'a> Volumes<'a> {
         // Parents before children, as containerd does.
         order.sort_by_key(|mount| mount.container_path.components().count());
         let copy = |mount: &'a Mount| {
-            let source = mount.host_path.display().to_string();
-            let fail = |error| failed(&source, &mount.container_path, error);
+            if mount.image.is_some() {
+                return Ok((mount, Source::Image));
+            }
+            let fail = |error| failed(&source(mount), &mount.container_path, error);
             let tree = copy_tree(&mount.host_path).map_err(fail)?;
             let stat = rustix::fs::statat(&tree, c"", AtFlags::EMPTY_PATH).map_err(fail)?;
             let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            Ok((tree, mount, is_directory))
+            Ok((mount, Source::Node(tree, is_directory)))
         };
         let shm = copy_tree(&spec.shm).map_err(|error| failed("shm", Path::new("/dev/shm"), error))?;
-        Ok(Self { trees: order.into_iter().map(copy).collect::<Result<_, _>>()?, shm })
+        Ok(Self { spec, mounts: order.into_iter().map(copy).collect::<Result<_, _>>()?, shm })
     }
 
     fn attach(&self, root: &Root) -> Result<(), StartFailure> {
-        for (tree, mount, is_directory) in &self.trees {
-            let source = mount.host_path.display().to_string();
-            let change = |change: MountChange| {
-                change_mount(tree.as_fd(), c"", change)
-                    .map_err(|error| StartFailure::of(format!("error mounting {source:?}"), &error))
-            };
-            let propagation = match mount.propagation {
-                MountPropagation::Private => libc::MS_PRIVATE,
-                MountPropagation::HostToContainer => libc::MS_SLAVE,
-                MountPropagation::Bidirectional => libc::MS_SHARED,
-            };
-            change(MountChange { propagation, recursive: true, ..MountChange::default() })?;
-            if mount.readonly || mount.recursive_read_only {
-                let recursive = mount.recursive_read_only;
-                change(MountChange { set: ATTR_RDONLY, recursive, ..MountChange::default() })?;
+        for (mount, from) in &self.mounts {
+            let fail = |error| failed(&source(mount), &mount.container_path, error);
+            match from {
+                Source::Node(tree, is_directory) => {
+                    settle(tree, mount)?;
+                    root.attach(tree.as_fd(), &mount.container_path, *is_directory).map_err(fail)?;
+                }
+                Source::Image => {
+                    let lowers = mount.image.as_ref().and_then(|image| self.spec.images.get(image));
+                    let lowers = lowers.ok_or(Errno::NOENT).map_err(fail)?;
+                    let made = mount_image(lowers, &mount.image_sub_path, &self.spec.directory);
+                    let (tree, is_directory) = made.map_err(fail)?;
+                    root.attach(tree.as_fd(), &mount.container_path, is_directory).map_err(fail)?;
+                }
             }
-            root.attach(tree.as_fd(), &mount.container_path, *is_directory)
-                .map_err(|error| failed(&source, &mount.container_path, error))?;
         }
         Ok(())
     }
+}
+
+/// What is mounted, for messages.
+fn source(mount: &Mount) -> String {
+    match &mount.image {
+        Some(image) => Path::new(image).join(&mount.image_sub_path).display().to_string(),
+        None => mount.host_path.display().to_string(),
+    }
+}
+
+/// Makes a copy of the node's mounts what the container is to have.
+fn settle(tree: &OwnedFd, mount: &Mount) -> Result<(), StartFailure> {
+    let change = |change: MountChange| {
+        change_mount(tree.as_fd(), c"", change)
+            .map_err(|error| StartFailure::of(format!("error mounting {:?}", source(mount)), &error))
+    };
+    let propagation = match mount.propagation {
+        MountPropagation::Private => libc::MS_PRIVATE,
+        MountPropagation::HostToContainer => libc::MS_SLAVE,
+        MountPropagation::Bidirectional => libc::MS_SHARED,
+    };
+    change(MountChange { propagation, recursive: true, ..MountChange::default() })?;
+    if mount.readonly || mount.recursive_read_only {
+        let recursive = mount.recursive_read_only;
+        change(MountChange { set: ATTR_RDONLY, recursive, ..MountChange::default() })?;
+    }
+    Ok(())
 }
 
 const PLAIN: MountAttrFlags =

@@ -143,7 +143,7 @@ impl Root {
     }
 }
 
-fn relative(path: &Path) -> &Path {
+pub(super) fn relative(path: &Path) -> &Path {
     let bare = path.strip_prefix("/").unwrap_or(path);
     if bare.as_os_str().is_empty() { Path::new(".") } else { bare }
 }
@@ -161,8 +161,22 @@ fn overlay(lowers: &[PathBuf], directory: &Path) -> Result<OwnedFd, Errno> {
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-/// The old way: all options in one text of at most a page. Relative paths from the layers' common parent keep it short.
+/// The old way: all options in one text of at most a page.
 fn overlay_by_text(lowers: &[PathBuf], directory: &Path, point: &Path) -> Result<(), Errno> {
+    let (upper, work) = (directory.join("upper"), directory.join("work"));
+    from_common_parent(lowers, |names| {
+        let options =
+            format!("lowerdir={},upperdir={},workdir={},volatile", names.join(":"), upper.display(), work.display());
+        let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+        mount("overlay", point, "overlay", MountFlags::empty(), options.as_c_str())
+    })
+}
+
+/// Calls `mount` in the layers' common parent with their paths from there, which keeps options short.
+pub(super) fn from_common_parent(
+    lowers: &[PathBuf],
+    mount: impl FnOnce(&[String]) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let parent = lowers.first().and_then(|lower| lower.parent()).unwrap_or(Path::new("/"));
     let before = rustix::process::getcwd(vec![])?;
     rustix::process::chdir(parent)?;
@@ -170,12 +184,7 @@ fn overlay_by_text(lowers: &[PathBuf], directory: &Path, point: &Path) -> Result
         .iter()
         .map(|lower| lower.strip_prefix(parent).unwrap_or(lower).display().to_string().replace(':', "\\:"))
         .collect();
-    let upper = directory.join("upper");
-    let work = directory.join("work");
-    let options =
-        format!("lowerdir={},upperdir={},workdir={},volatile", names.join(":"), upper.display(), work.display());
-    let options = CString::new(options).map_err(|_| Errno::INVAL)?;
-    let mounted = mount("overlay", point, "overlay", MountFlags::empty(), options.as_c_str());
+    let mounted = mount(&names);
     rustix::process::chdir(before.as_c_str())?;
     mounted
 }

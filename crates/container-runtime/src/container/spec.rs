@@ -1,5 +1,6 @@
 //! All that a container's start needs, resolved by the daemon so that supervisors stay small.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -50,6 +51,9 @@ pub(crate) struct ContainerSpec {
     pub(crate) lowers: Vec<PathBuf>,
     pub(crate) process: ProcessSpec,
     pub(crate) mounts: Vec<Mount>,
+    /// Layers of the images that are mounted, top first, by the image's id.
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, Vec<PathBuf>>,
     pub(crate) devices: Vec<DeviceNode>,
     pub(crate) masked_paths: Vec<PathBuf>,
     pub(crate) readonly_paths: Vec<PathBuf>,

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use tree::Tree;
+pub(crate) use view::has;
 
 /// File contents are copied through a buffer of this size.
 const COPY_BUFFER_BYTES: usize = 128 << 10;

@@ -1,6 +1,7 @@
 //! From what the kubelet asks for and what the image says to what the supervisor does. Reads device numbers and seccomp
 //! profiles of the node, otherwise pure.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -53,11 +54,12 @@ pub(super) struct Place {
     pub(super) files: Vec<(PathBuf, &'static str)>,
 }
 
-/// A container to be made, and the devices it may use; none for all.
+/// A container to be made, and the devices it may use; none for all. `volumes` are the images that it mounts, in their order.
 pub(super) fn resolve(
     place: &Place,
     config: &ContainerConfig,
     rootfs: &Rootfs,
+    volumes: &[Rootfs],
 ) -> Result<(ContainerSpec, Option<Vec<DeviceRule>>), RuntimeError> {
     let invalid = |message: String| RuntimeError::InvalidConfig(message);
     let security = &config.security_context;
@@ -87,6 +89,7 @@ pub(super) fn resolve(
             oom_score_adj: config.resources.oom_score_adj.unwrap_or(0),
         },
         mounts: mounts(place, config)?,
+        images: images(config, volumes)?,
         devices,
         masked_paths: paths(&security.masked_paths, &MASKED_PATHS),
         readonly_paths: paths(&security.readonly_paths, &READONLY_PATHS),
@@ -198,6 +201,30 @@ fn mounts(place: &Place, config: &ContainerConfig) -> Result<Vec<Mount>, Runtime
         ..Mount::default()
     });
     Ok(files.chain(config.mounts.iter().cloned()).collect())
+}
+
+/// The mounts that are of images.
+pub(super) fn of_images(config: &ContainerConfig) -> impl Iterator<Item = (&Mount, &String)> {
+    config.mounts.iter().filter_map(|mount| Some((mount, mount.image.as_ref()?)))
+}
+
+/// The layers of the images that are mounted. What is wanted of them has to be there.
+fn images(config: &ContainerConfig, volumes: &[Rootfs]) -> Result<BTreeMap<String, Vec<PathBuf>>, RuntimeError> {
+    let mut layers = BTreeMap::new();
+    for ((mount, image), volume) in of_images(config).zip(volumes) {
+        let failed = |why: String| {
+            let path = mount.image_sub_path.display();
+            let message = format!("ImageVolumeMountFailed: failed to mount {path:?} of image {image:?}: {why}");
+            Err(RuntimeError::ContainerCreate(message))
+        };
+        match crate::images::has(&volume.lowers, &mount.image_sub_path) {
+            Ok(true) => {}
+            Ok(false) => return failed("no such file or directory".to_owned()),
+            Err(error) => return failed(error.to_string()),
+        }
+        layers.insert(image.clone(), volume.lowers.clone());
+    }
+    Ok(layers)
 }
 
 /// Nodes to make, and rules; none for a privileged container, which may use all.

@@ -215,6 +215,53 @@ async fn volumes_shared_memory_and_files_of_the_pod() {
 }
 
 #[tokio::test]
+async fn images_are_mounted_like_volumes() {
+    let world = World::new().await;
+    let pod = world.pod("a").await;
+    let run = async |arguments: &[&str], image: &str, sub_path: &str, path: &str| {
+        let mount = Mount {
+            image: Some(image.into()),
+            image_sub_path: sub_path.into(),
+            container_path: path.into(),
+            ..Mount::default()
+        };
+        world.run(&pod, ContainerConfig { mounts: vec![mount], ..world.container_config(arguments) }).await
+    };
+    for image in ["sha256:one", "sha256:two"] {
+        assert_eq!(run(&["read", "/v/etc/note"], image, "", "/v").await.1, "stdout F from the image\n");
+        assert_eq!(run(&["read", "/v/note"], image, "etc", "/v").await.1, "stdout F from the image\n");
+        assert_eq!(run(&["read", "/v/note"], image, "etc/note", "/v/note").await.1, "stdout F from the image\n");
+        let (code, log) = run(&["write", "/v/etc/note", "x"], image, "", "/v").await;
+        assert_eq!((code, log.contains("Read-only")), (1, true), "{log}");
+    }
+    assert_eq!(run(&["read", "/v/etc/more"], "sha256:two", "", "/v").await.1, "stdout F on top\n");
+    let mount = |sub_path: &str| Mount {
+        image: Some("sha256:two".into()),
+        image_sub_path: sub_path.into(),
+        container_path: "/v".into(),
+        ..Mount::default()
+    };
+    let mut config = world.container_config(&[]);
+    config.command = vec!["/v/testbed".into()];
+    config.mounts = vec![mount("")];
+    let id = world.create(&pod, config).await;
+    let error = world.runtime.start_container(&id).await.expect_err("it must not be executed").to_string();
+    assert!(error.contains("permission denied"), "{error}");
+    let config = ContainerConfig { mounts: vec![mount("no/such")], ..world.container_config(&["exit", "0"]) };
+    let error = world.runtime.create_container(&pod.id, config).await.expect_err("it is not there").to_string();
+    let expected = "failed to create container: ImageVolumeMountFailed: failed to mount \"no/such\" of image \
+                    \"sha256:two\": no such file or directory";
+    assert_eq!(error, expected);
+    let config = ContainerConfig {
+        mounts: vec![Mount { image: Some("gone".into()), ..mount("") }],
+        ..world.container_config(&["exit", "0"])
+    };
+    let error = world.runtime.create_container(&pod.id, config).await.expect_err("no image").to_string();
+    assert_eq!(error, "image \"gone\" not found");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn limits_hold_and_out_of_memory_is_told() {
     let world = World::new().await;
     let pod = world.pod("a").await;

@@ -29,7 +29,7 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// One image: the testbed at `/testbed`, and an `/etc`.
+/// One image: the testbed at `/testbed`, and an `/etc`. `sha256:two` has another layer on top of it.
 #[derive(Debug)]
 struct OneImage {
     layer: PathBuf,
@@ -47,7 +47,11 @@ impl RootfsProvider for OneImage {
         let found = image.starts_with("sha256:").then(|| Rootfs {
             image_id: image.into(),
             digest_ref: format!("testbed@{image}"),
-            lowers: vec![self.layer.clone()],
+            lowers: if image == "sha256:two" {
+                vec![self.layer.with_file_name("layer-two"), self.layer.clone()]
+            } else {
+                vec![self.layer.clone()]
+            },
             config,
         });
         Ok(found)
@@ -90,6 +94,8 @@ impl World {
         let name = unique("skiff-it");
         let directory = std::env::temp_dir().join(&name);
         make_layer(&directory.join("layer"));
+        fs::create_dir_all(directory.join("layer-two/etc")).expect("layer");
+        fs::write(directory.join("layer-two/etc/more"), "on top").expect("more");
         let (ours, theirs) = UnixStream::pair().expect("pair");
         #[allow(clippy::disallowed_methods, reason = "a test starts processes")]
         let init = Command::new(TESTBED).arg("init").stdin(Stdio::from(OwnedFd::from(theirs))).spawn().expect("init");

@@ -22,6 +22,7 @@ mod rollout;
 mod services;
 mod statefulset;
 mod tutorial;
+mod volumes;
 
 /// A Deployment `web` of three, of image `example.org/web:v1`.
 const WEB: &str = "

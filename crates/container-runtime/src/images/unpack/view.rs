@@ -39,6 +39,22 @@ impl View<'_> {
     }
 }
 
+/// Whether there is something at a path of an image with these layers, the topmost first. What lies behind a link is left to
+/// the kernel.
+pub(crate) fn has(layers: &[PathBuf], path: &Path) -> io::Result<bool> {
+    let view = View { layers };
+    let mut prefixes: Vec<&Path> = path.ancestors().filter(|prefix| !prefix.as_os_str().is_empty()).collect();
+    prefixes.reverse();
+    for prefix in prefixes {
+        match view.find(prefix.as_os_str().as_bytes())? {
+            None => return Ok(false),
+            Some(found) if found.metadata.is_symlink() => return Ok(true),
+            Some(_) => {}
+        }
+    }
+    Ok(true)
+}
+
 enum Look {
     Here(Found),
     /// This layer says that it does not exist.

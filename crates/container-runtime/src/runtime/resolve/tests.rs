@@ -29,7 +29,7 @@ fn rootfs() -> Rootfs {
 }
 
 fn of(config: &ContainerConfig) -> ContainerSpec {
-    resolve(&place(), config, &rootfs()).expect("resolves").0
+    resolve(&place(), config, &rootfs(), &[]).expect("resolves").0
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn the_pod_overrides_the_image() {
     assert_eq!(spec.mounts.iter().filter(|mount| mount.container_path == Path::new("/etc/hosts")).count(), 1);
     assert!(spec.process.seccomp.is_some() && spec.masked_paths.is_empty());
     config.security_context.privileged = true;
-    let (spec, rules) = resolve(&place(), &config, &rootfs()).expect("resolves");
+    let (spec, rules) = resolve(&place(), &config, &rootfs(), &[]).expect("resolves");
     assert!(rules.is_none() && spec.process.seccomp.is_none() && spec.readonly_paths.is_empty());
     assert!(spec.devices.iter().any(|node| node.path == Path::new("/dev/null")));
 }
 
 #[test]
 fn what_can_not_work_is_said() {
-    let error = |config: ContainerConfig| resolve(&place(), &config, &rootfs()).expect_err("invalid").to_string();
+    let error = |config: ContainerConfig| resolve(&place(), &config, &rootfs(), &[]).expect_err("invalid").to_string();
     let mut config = ContainerConfig::default();
     config.security_context.capabilities.add = vec!["FLY".into()];
     assert_eq!(error(config), "unknown capability \"FLY\"");
@@ -84,6 +84,6 @@ fn what_can_not_work_is_said() {
     let config = ContainerConfig { mounts: vec![mount], ..ContainerConfig::default() };
     assert!(error(config).contains("has to be read-only and private"));
     let empty = Rootfs::default();
-    let error = resolve(&place(), &ContainerConfig::default(), &empty).expect_err("no command");
+    let error = resolve(&place(), &ContainerConfig::default(), &empty, &[]).expect_err("no command");
     assert_eq!(error.to_string(), "no command specified");
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cri::{
     ContainerConfig, ContainerId, ContainerState, ContainerStats, ContainerUpdate, EventKind, Exit, ExitReason,
-    FilesystemUsage, NamespaceMode, NetworkUsage, PodSandboxStats, RuntimeError,
+    FilesystemUsage, ImageError, NamespaceMode, NetworkUsage, PodSandboxStats, RuntimeError,
 };
 
-use super::super::resolve::{Place, resolve};
+use super::super::Rootfs;
+use super::super::resolve::{Place, of_images, resolve};
 use super::super::sandbox::{Container, Sandbox};
 use super::super::store::{self, ContainerRecord};
 use super::super::{Shared, chain, signals};
@@ -30,6 +31,15 @@ impl Shared {
         let rootfs = self.options.images.hold(&config.image, &id).await;
         let rootfs = rootfs.map_err(|error| RuntimeError::ContainerCreate(chain(&error)))?;
         let rootfs = rootfs.ok_or_else(|| RuntimeError::ImageNotFound(config.image.clone()))?;
+        let volumes = match self.hold_volumes(&config, &id).await {
+            Ok(volumes) => volumes,
+            Err(error) => {
+                let volumes = volume_holders(&config, &id);
+                // The first error is the one to tell.
+                let _ = self.release(std::iter::once(id).chain(volumes)).await;
+                return Err(error);
+            }
+        };
         let signal = config.stop_signal.clone().unwrap_or_else(|| rootfs.config.stop_signal.clone());
         let record = ContainerRecord {
             created_at: self.options.clock.now(),
@@ -43,7 +53,7 @@ impl Shared {
         let (work, pod, cgroup) = (container.clone(), sandbox.clone(), self.container_cgroup(sandbox, &id));
         let prepare = move || {
             let record = &work.record;
-            let (spec, devices) = resolve(&place(&pod, &work, cgroup), &record.config, &rootfs)?;
+            let (spec, devices) = resolve(&place(&pod, &work, cgroup), &record.config, &rootfs, &volumes)?;
             let failed =
                 |error: std::io::Error| RuntimeError::ContainerCreate(format!("{}: {error}", work.directory.display()));
             let limited = |error| RuntimeError::ContainerCreate(chain(&error));
@@ -70,6 +80,17 @@ impl Shared {
         let id = ContainerId(id);
         self.tell(sandbox.uid(), &sandbox.id, EventKind::Created(id.clone()));
         Ok(id)
+    }
+
+    /// Holds the images that the container mounts.
+    async fn hold_volumes(&self, config: &ContainerConfig, id: &str) -> Result<Vec<Rootfs>, RuntimeError> {
+        let mut volumes = vec![];
+        for ((_, image), holder) in of_images(config).zip(volume_holders(config, id)) {
+            let held = self.options.images.hold(image, &holder).await;
+            let held = held.map_err(|error| RuntimeError::ContainerCreate(chain(&error)))?;
+            volumes.push(held.ok_or_else(|| RuntimeError::ImageNotFound(image.clone()))?);
+        }
+        Ok(volumes)
     }
 
     fn container_cgroup(&self, sandbox: &Sandbox, id: &str) -> String {
@@ -178,8 +199,14 @@ impl Shared {
             store::remove(&work.directory).map_err(|error| RuntimeError::failed(OPERATION, error))
         };
         self.blocking(OPERATION, remove).await?;
-        let released = self.options.images.release(&container.id).await;
-        released.map_err(|error| RuntimeError::failed(OPERATION, chain(&error)))
+        self.release(holders(container)).await.map_err(|error| RuntimeError::failed(OPERATION, chain(&error)))
+    }
+
+    async fn release(&self, holders: impl IntoIterator<Item = String>) -> Result<(), ImageError> {
+        for holder in holders {
+            self.options.images.release(&holder).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn update_container(
@@ -250,6 +277,16 @@ impl Shared {
             containers,
         })
     }
+}
+
+/// As whom a container holds its own image and those that it mounts.
+pub(super) fn holders(container: &Container) -> Vec<String> {
+    let id = &container.id;
+    std::iter::once(id.clone()).chain(volume_holders(&container.record.config, id)).collect()
+}
+
+fn volume_holders(config: &ContainerConfig, id: &str) -> Vec<String> {
+    of_images(config).enumerate().map(|(number, _)| format!("{id}-{number}")).collect()
 }
 
 fn place(sandbox: &Sandbox, container: &Container, cgroup: String) -> Place {

@@ -37,7 +37,7 @@ impl ContainerRuntime {
         }
         let sandboxes: Vec<_> = shared.sandboxes.lock().values().cloned().collect();
         let containers: Vec<_> = sandboxes.iter().flat_map(|sandbox| sandbox.list()).collect();
-        let holders: Vec<_> = containers.iter().map(|container| container.id.clone()).collect();
+        let holders: Vec<_> = containers.iter().flat_map(|container| super::containers::holders(container)).collect();
         let retained = shared.options.images.retain(&holders).await;
         retained.map_err(|error| RuntimeError::failed("start the container runtime", chain(&error)))?;
         Ok(Self { shared })
