@@ -55,29 +55,48 @@ pub enum Reckoning {
     Spec,
     /// The largest of spec, allocation and what runs, for a resize may be on its way; and the overhead.
     Charged,
+    /// The same, of the Pod as a whole too.
+    Scheduled,
 }
 
 /// What a Pod asks for.
 pub fn pod_requests(pod: &Value, reckoning: Reckoning) -> ResourceList {
+    pod_requests_or(pod, reckoning, &ResourceList::new())
+}
+
+/// What a Pod asks for, where each container that does not say how much it needs of a resource counts with `missing`.
+pub fn pod_requests_or(pod: &Value, reckoning: Reckoning, missing: &ResourceList) -> ResourceList {
     let infeasible = resize_is_infeasible(pod);
-    let spec = |container: &Value, _: &Value| read(&container["resources"]["requests"]);
+    let filled = |mut list: ResourceList| {
+        missing.iter().for_each(|(name, amount)| _ = list.entry(name.clone()).or_insert_with(|| amount.clone()));
+        list
+    };
+    let spec = |container: &Value, _: &Value| filled(read(&container["resources"]["requests"]));
     let unless_infeasible =
-        |container: &Value| if infeasible { ResourceList::new() } else { spec(container, container) };
+        |container: &Value| if infeasible { filled(ResourceList::new()) } else { spec(container, container) };
     let allocated = |container: &Value, status: &Value| match &status["allocatedResources"] {
         Value::Null => unless_infeasible(container),
-        given => read(given),
+        given => filled(read(given)),
     };
     let running = |container: &Value, status: &Value| match &status["resources"]["requests"] {
         Value::Null => allocated(container, status),
-        given => read(given),
+        given => filled(read(given)),
     };
+    let (whole, whole_allocated) = (&pod["status"]["resources"], &pod["status"]["allocatedResources"]);
+    let told = reckoning == Reckoning::Scheduled && whole_allocated.is_object() && whole["requests"].is_object();
     let sources: &[Source<'_>] = match reckoning {
         Reckoning::Containers | Reckoning::Spec => &[&spec],
-        Reckoning::Charged if infeasible => &[&running, &allocated],
-        Reckoning::Charged => &[&spec, &running, &allocated],
+        Reckoning::Scheduled if told && infeasible => &[],
+        Reckoning::Scheduled if told => &[&spec],
+        Reckoning::Charged | Reckoning::Scheduled if infeasible => &[&running, &allocated],
+        Reckoning::Charged | Reckoning::Scheduled => &[&spec, &running, &allocated],
     };
     let mut total = largest(pod, sources);
-    whole_pod(pod, "requests", &mut total);
+    if told {
+        // These are the sums of all containers already.
+        [whole_allocated, &whole["requests"]].into_iter().for_each(|sum| raise(&mut total, &read(sum)));
+    }
+    whole_pod(pod, "requests", reckoning, &mut total);
     if reckoning != Reckoning::Containers {
         add(&mut total, &read(&pod["spec"]["overhead"]));
     }
@@ -93,13 +112,20 @@ pub fn pod_limits(pod: &Value, reckoning: Reckoning) -> ResourceList {
         Value::Null => read(&container["resources"]["limits"]),
         given => read(given),
     };
+    let whole = &pod["status"]["resources"]["limits"];
+    let told = reckoning == Reckoning::Scheduled && whole.is_object();
     let sources: &[Source<'_>] = match reckoning {
         Reckoning::Containers | Reckoning::Spec => &[&spec],
-        Reckoning::Charged if infeasible => &[&running],
-        Reckoning::Charged => &[&spec, &running],
+        Reckoning::Scheduled if told && infeasible => &[],
+        Reckoning::Scheduled if told => &[&spec],
+        Reckoning::Charged | Reckoning::Scheduled if infeasible => &[&running],
+        Reckoning::Charged | Reckoning::Scheduled => &[&spec, &running],
     };
     let mut total = largest(pod, sources);
-    whole_pod(pod, "limits", &mut total);
+    if told {
+        raise(&mut total, &read(whole));
+    }
+    whole_pod(pod, "limits", reckoning, &mut total);
     if reckoning != Reckoning::Containers {
         for (name, overhead) in read(&pod["spec"]["overhead"]) {
             // What has no limit has none with the overhead either.
@@ -149,8 +175,18 @@ fn status_of<'a>(pod: &'a Value, name: &str) -> &'a Value {
 }
 
 /// What the Pod says of itself as a whole counts before the sum of its containers.
-fn whole_pod(pod: &Value, kind: &str, total: &mut ResourceList) {
-    let stated = read(&pod["spec"]["resources"][kind]);
+fn whole_pod(pod: &Value, kind: &str, reckoning: Reckoning, total: &mut ResourceList) {
+    let mut stated = read(&pod["spec"]["resources"][kind]);
+    let status = &pod["status"];
+    if reckoning == Reckoning::Scheduled && !stated.is_empty() && status["resources"].is_object() {
+        if resize_is_infeasible(pod) {
+            stated.clear();
+        }
+        raise(&mut stated, &read(&status["resources"][kind]));
+        if kind == "requests" {
+            raise(&mut stated, &read(&status["allocatedResources"]));
+        }
+    }
     total.extend(stated.into_iter().filter(|(name, _)| is_pod_level(name)));
 }
 

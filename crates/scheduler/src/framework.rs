@@ -1,6 +1,7 @@
 //! The extension points that plugins fill (upstream: `k8s.io/kube-scheduler/framework`).
 
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pod_info::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 
 /// The highest score a plugin gives a node.
 pub(crate) const MAX_NODE_SCORE: i64 = 100;
@@ -26,16 +27,22 @@ impl Status {
     }
 }
 
+/// Says of each node why a Pod may not run there, if so.
+pub type Filter<'a> = Box<dyn Fn(&NodeInfo) -> Result<(), Status> + 'a>;
+
 /// Says whether a Pod may run on a node.
 pub trait FilterPlugin: Send + Sync + std::fmt::Debug {
     /// Upstream's name.
     fn name(&self) -> &'static str;
-    /// `Err` says why not.
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> Result<(), Status>;
+    /// The filter for `pod`: what holds for all nodes is worked out here, once for a decision. `None` lets all nodes pass.
+    fn filter<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Filter<'a>>;
 }
 
 /// A node's index in the snapshot and its score.
 pub type NodeScore = (usize, i64);
+
+/// Gives each node a raw score.
+pub type Score<'a> = Box<dyn Fn(&NodeInfo) -> i64 + 'a>;
 
 /// Says how well a Pod would run on a node.
 pub trait ScorePlugin: Send + Sync + std::fmt::Debug {
@@ -43,8 +50,9 @@ pub trait ScorePlugin: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
     /// How much this plugin's score counts.
     fn weight(&self) -> i64;
-    /// The raw score.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> i64;
+    /// The raw scores for `pod`: what holds for all nodes is worked out here, once for a decision. `None` if the plugin has
+    /// nothing to say.
+    fn score<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Score<'a>>;
     /// Brings raw scores to 0..=[`MAX_NODE_SCORE`].
     fn normalize(&self, _scores: &mut [NodeScore]) {}
 }

@@ -10,6 +10,8 @@ mod node_unschedulable;
 mod pod_topology_spread;
 mod taint_toleration;
 
+pub(crate) use node_affinity::named_nodes;
+
 use crate::framework::{FilterPlugin, ScorePlugin};
 
 /// The plugins that filter nodes.

@@ -61,21 +61,23 @@ enum Place {
 }
 
 impl SchedulingQueue {
-    /// Adds a Pod that wants a node, or notes that it changed.
+    /// Adds a Pod that wants a node, unless it is there.
     pub(crate) fn add(&self, key: &str, priority: i32) {
         let mut state = self.state.lock();
-        match state.known.get(key).map(|e| e.place) {
-            None => {
-                state.arrivals += 1;
-                let entry = Entry { priority, arrival: state.arrivals, attempts: 0, place: Place::Active };
-                state.active.insert((Reverse(priority), entry.arrival, key.to_owned()));
-                state.known.insert(key.to_owned(), entry);
-            }
-            Some(Place::Unschedulable { .. }) => state.wake(key),
-            Some(Place::InFlight { .. }) => state.set(key, Place::InFlight { moved: true }),
-            Some(_) => {}
+        if state.known.contains_key(key) {
+            return;
         }
+        state.arrivals += 1;
+        let entry = Entry { priority, arrival: state.arrivals, attempts: 0, place: Place::Active };
+        state.active.insert((Reverse(priority), entry.arrival, key.to_owned()));
+        state.known.insert(key.to_owned(), entry);
         drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Something happened that may help this Pod: it asks for something else.
+    pub(crate) fn wake(&self, key: &str) {
+        self.state.lock().happened(key);
         self.changed.notify_one();
     }
 
@@ -88,13 +90,7 @@ impl SchedulingQueue {
     pub(crate) fn move_all(&self) {
         let mut state = self.state.lock();
         let keys: Vec<String> = state.known.keys().cloned().collect();
-        for key in keys {
-            match state.known.get(&key).map(|e| e.place) {
-                Some(Place::Unschedulable { .. }) => state.wake(&key),
-                Some(Place::InFlight { .. }) => state.set(&key, Place::InFlight { moved: true }),
-                _ => {}
-            }
-        }
+        keys.iter().for_each(|key| state.happened(key));
         drop(state);
         self.changed.notify_one();
     }
@@ -104,8 +100,9 @@ impl SchedulingQueue {
         let now = Instant::now();
         let mut state = self.state.lock();
         let Some(entry) = state.known.get_mut(key) else { return };
+        // Another Pod of that name may have come meanwhile.
+        let Place::InFlight { moved } = entry.place else { return };
         entry.attempts += 1;
-        let moved = entry.place == Place::InFlight { moved: true };
         let wakes = now + UNSCHEDULABLE_MAX;
         entry.place = Place::Unschedulable { since: now, wakes };
         state.timers.insert((wakes, key.to_owned()));
@@ -145,6 +142,15 @@ impl State {
     fn set(&mut self, key: &str, place: Place) {
         if let Some(entry) = self.known.get_mut(key) {
             entry.place = place;
+        }
+    }
+
+    /// Notes that something happened that may help a Pod that is refused, or just being decided on.
+    fn happened(&mut self, key: &str) {
+        match self.known.get(key).map(|entry| entry.place) {
+            Some(Place::Unschedulable { .. }) => self.wake(key),
+            Some(Place::InFlight { .. }) => self.set(key, Place::InFlight { moved: true }),
+            Some(Place::Active | Place::Backoff { .. }) | None => {}
         }
     }
 

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use component_base::Random;
 
-use crate::framework::{FilterPlugin, NodeScore, ScorePlugin, Status};
+use crate::framework::{Filter, FilterPlugin, NodeScore, ScorePlugin, Status};
 use crate::plugins;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pod_info::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
+
+/// Up to this many nodes are always looked at.
+const FEASIBLE_MIN: usize = 100;
 
 /// The plugins of the default profile.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct Framework {
 pub struct Decision {
     /// The node's name.
     pub node: String,
+    /// How many nodes were looked at; the next decision begins with the one after them.
+    pub looked_at: usize,
 }
 
 /// Why a Pod goes nowhere.
@@ -30,10 +36,12 @@ pub struct FitError {
     pub nodes: usize,
     /// Each node's refusal.
     pub statuses: BTreeMap<String, Status>,
+    /// What came of the attempt to make room.
+    pub preemption: Option<String>,
 }
 
 impl FitError {
-    /// `0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable.`
+    /// `0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: …`
     fn text(&self) -> String {
         if self.nodes == 0 {
             return "no nodes available to schedule pods".to_owned();
@@ -44,7 +52,12 @@ impl FitError {
         }
         let mut parts: Vec<String> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         parts.sort();
-        format!("0/{} nodes are available: {}.", self.nodes, parts.join(", "))
+        let mut text = format!("0/{} nodes are available: {}.", self.nodes, parts.join(", "));
+        if let Some(preemption) = &self.preemption {
+            text.push_str(" preemption: ");
+            text.push_str(preemption);
+        }
+        text
     }
 }
 
@@ -54,32 +67,101 @@ impl Default for Framework {
     }
 }
 
+/// The filters for one Pod. The first that refuses a node counts.
+pub(crate) struct Filters<'a> {
+    framework: &'a Framework,
+    pod: &'a PodInfo,
+    snapshot: &'a Snapshot,
+    filters: Vec<Filter<'a>>,
+}
+
+impl<'a> Filters<'a> {
+    fn alone(&self, node: &NodeInfo) -> Result<(), Status> {
+        self.filters.iter().try_for_each(|filter| filter(node))
+    }
+
+    /// Whether the Pod may run on the node at `index`. Where others are to run that are as important, it must fit beside
+    /// them, and without them too, for they may come to run elsewhere.
+    pub(crate) fn check(&self, index: usize) -> Result<(), Status> {
+        let node = &self.snapshot.nodes[index];
+        let nominated = self.snapshot.nominated.get(node.name()).into_iter().flatten();
+        let mut others = nominated.filter(|o| o.priority >= self.pod.priority && o.uid() != self.pod.uid()).peekable();
+        if others.peek().is_some() {
+            let mut with = self.snapshot.clone();
+            others.for_each(|other| with.change(index).add(other.clone()));
+            self.framework.filters(self.pod, &with).alone(&with.nodes[index])?;
+        }
+        self.alone(node)
+    }
+}
+
+/// How many feasible nodes are enough, of so many: in a large cluster the first that are found must do.
+fn enough(nodes: usize) -> usize {
+    if nodes < FEASIBLE_MIN {
+        return nodes;
+    }
+    let percentage = 50usize.saturating_sub(nodes / 125).max(5);
+    (nodes * percentage / 100).max(FEASIBLE_MIN)
+}
+
 impl Framework {
-    /// Chooses a node for `pod`; among equally good ones by chance.
-    pub fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, random: &Random) -> Result<Decision, FitError> {
+    pub(crate) fn filters<'a>(&'a self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Filters<'a> {
+        let filters = self.filters.iter().filter_map(|plugin| plugin.filter(pod, snapshot)).collect();
+        Filters { framework: self, pod, snapshot, filters }
+    }
+
+    /// Chooses a node for `pod`, looking from the node at `start` on; among equally good ones by chance.
+    pub fn schedule(
+        &self,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        start: usize,
+        random: &Random,
+    ) -> Result<Decision, FitError> {
+        let (nodes, filters) = (snapshot.nodes.len(), self.filters(pod, snapshot));
+        // What was chosen before is the likeliest to fit.
+        if let Some(index) = pod.nominated_node().and_then(|name| snapshot.find(name))
+            && filters.check(index).is_ok()
+        {
+            return Ok(Decision { node: snapshot.nodes[index].name().to_owned(), looked_at: 0 });
+        }
+        let named = plugins::named_nodes(pod);
         let mut statuses = BTreeMap::new();
         let mut feasible = Vec::new();
-        for (index, node) in snapshot.nodes.iter().enumerate() {
-            match self.filters.iter().find_map(|plugin| plugin.filter(pod, node, snapshot).err()) {
-                None => feasible.push(index),
-                Some(status) => {
-                    statuses.insert(node.name().to_owned(), status);
+        let mut looked_at = 0;
+        for index in (0..nodes).map(|offset| (start + offset) % nodes) {
+            if feasible.len() == enough(nodes) {
+                break;
+            }
+            looked_at += 1;
+            let name = snapshot.nodes[index].name();
+            let found = match &named {
+                Some(named) if !named.contains(name) => {
+                    Err(Status::unresolvable("node(s) didn't satisfy plugin(s) [NodeAffinity]"))
+                }
+                _ => filters.check(index),
+            };
+            match found {
+                Ok(()) => feasible.push(index),
+                Err(status) => {
+                    statuses.insert(name.to_owned(), status);
                 }
             }
         }
         let chosen = match feasible.as_slice() {
-            [] => return Err(FitError { nodes: snapshot.nodes.len(), statuses }),
+            [] => return Err(FitError { nodes, statuses, preemption: None }),
             [only] => *only,
             many => self.best(pod, snapshot, many, random),
         };
-        Ok(Decision { node: snapshot.nodes[chosen].name().to_owned() })
+        Ok(Decision { node: snapshot.nodes[chosen].name().to_owned(), looked_at })
     }
 
     fn best(&self, pod: &PodInfo, snapshot: &Snapshot, feasible: &[usize], random: &Random) -> usize {
         let mut totals: Vec<NodeScore> = feasible.iter().map(|index| (*index, 0)).collect();
         for plugin in &self.scores {
-            let score = |index: &usize| (*index, plugin.score(pod, &snapshot.nodes[*index], snapshot));
-            let mut scores: Vec<NodeScore> = feasible.iter().map(score).collect();
+            let Some(score) = plugin.score(pod, snapshot) else { continue };
+            let mut scores: Vec<NodeScore> =
+                feasible.iter().map(|index| (*index, score(&snapshot.nodes[*index]))).collect();
             plugin.normalize(&mut scores);
             for (total, (_, score)) in totals.iter_mut().zip(&scores) {
                 total.1 += score * plugin.weight();

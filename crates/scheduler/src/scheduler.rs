@@ -1,23 +1,24 @@
 //! The loop: takes Pods from the queue one after the other, decides, and binds in the background. A Pod that is being
 //! bound counts as on its node at once ("assumed"), so that the next decision sees it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::resources::{NODES, PODS};
+use api::resources::{NODES, PODDISRUPTIONBUDGETS, PODS};
 use apimachinery::{Object, Reason};
-use client::{Change, Client, EventRecorder, EventType, Informer, Informers, ObjectReference, PatchKind, Target};
+use client::{Client, EventRecorder, EventType, Informer, Informers, ObjectReference, PatchKind, Target};
 use component_base::{Clock, Random, Supervisor};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::cache::Cache;
+use crate::changes::{self, NAME, node_of, wants_node};
+use crate::pod_info::PodInfo;
+use crate::preemption::plan::{self, Nomination};
+use crate::preemption::{Executor, Said};
 use crate::queue::SchedulingQueue;
 use crate::schedule::{FitError, Framework};
-use crate::snapshot::{PodInfo, Snapshot};
-
-/// The scheduler's name, which Pods ask for by default.
-const NAME: &str = "default-scheduler";
+use crate::snapshot::Snapshot;
 
 /// What the scheduler is given.
 #[derive(Debug)]
@@ -44,41 +45,16 @@ struct Scheduler {
     framework: Framework,
     queue: SchedulingQueue,
     pods: Informer,
-    nodes: Informer,
-    /// Pods that are being bound, by uid: the node and the Pod.
-    assumed: Arc<Mutex<BTreeMap<String, (String, PodInfo)>>>,
+    budgets: Informer,
+    cache: Arc<Mutex<Cache>>,
 }
 
 /// Starts the scheduler.
 pub fn start(config: SchedulerConfig) {
     let queue = SchedulingQueue::default();
-    let [pods, nodes] = [PODS, NODES].map(|resource| config.informers.of(resource));
-    let assumed: Arc<Mutex<BTreeMap<String, (String, PodInfo)>>> = Arc::default();
-    let (of_pods, settled) = (queue.clone(), assumed.clone());
-    pods.on_change(move |change| {
-        let object = change.object();
-        let Ok(pod) = object.typed::<Pod>() else { return };
-        let key = object.meta().key();
-        let bound = node_of(&pod).is_some();
-        if bound || matches!(change, Change::Deleted(_)) {
-            settled.lock().remove(&object.meta().uid);
-            of_pods.remove(&key);
-        } else if wants_node(&pod) {
-            of_pods.add(&key, pod.spec.as_ref().and_then(|s| s.priority).unwrap_or(0));
-        } else {
-            of_pods.remove(&key);
-        }
-        // Room may have come free, or a Pod that others want to be near has come.
-        if matches!(change, Change::Deleted(_)) || bound {
-            of_pods.move_all();
-        }
-    });
-    let of_nodes = queue.clone();
-    nodes.on_change(move |change| {
-        if node_changed(change) {
-            of_nodes.move_all();
-        }
-    });
+    let [pods, nodes, budgets] = [PODS, NODES, PODDISRUPTIONBUDGETS].map(|resource| config.informers.of(resource));
+    let cache: Arc<Mutex<Cache>> = Arc::default();
+    changes::follow(&pods, &nodes, &queue, &cache);
     let recorder = EventRecorder::start(config.client.clone(), &config.supervisor, config.clock.clone(), NAME, "");
     let scheduler = Arc::new(Scheduler {
         client: config.client,
@@ -90,83 +66,94 @@ pub fn start(config: SchedulerConfig) {
         framework: Framework::default(),
         queue,
         pods,
-        nodes,
-        assumed,
+        budgets,
+        cache,
     });
     config.supervisor.spawn_until_shutdown("scheduler", async move {
         scheduler.informers.synced().await;
+        let mut start = 0;
         loop {
             let key = scheduler.queue.next().await;
-            scheduler.step(&key).await;
+            scheduler.step(&key, &mut start).await;
         }
     });
 }
 
-fn node_of(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
-}
-
-/// Whether a Pod is for us to place: ours, alive, not gated.
-fn wants_node(pod: &Pod) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME
-        && spec.scheduling_gates.as_ref().is_none_or(Vec::is_empty)
-        && pod.metadata.deletion_timestamp.is_none()
-        && !matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// Whether a change of a node can matter to a Pod: heartbeats do not.
-fn node_changed(change: &Change) -> bool {
-    let Change::Updated(before, after) = change else { return true };
-    let (Ok(before), Ok(after)) = (before.typed::<Node>(), after.typed::<Node>()) else { return true };
-    let allocatable = |n: &Node| n.status.as_ref().and_then(|s| s.allocatable.clone());
-    before.spec != after.spec
-        || before.metadata.labels != after.metadata.labels
-        || allocatable(&before) != allocatable(&after)
-}
-
 impl Scheduler {
-    async fn step(&self, key: &str) {
+    /// Decides on one Pod, looking from the node at `start` on.
+    async fn step(&self, key: &str, start: &mut usize) {
         let Some(object) = self.pods.store().get(key) else { return self.queue.remove(key) };
         let Ok(pod) = object.typed::<Pod>() else { return self.queue.remove(key) };
-        if node_of(&pod).is_some() || !wants_node(&pod) || self.assumed.lock().contains_key(&object.meta().uid) {
+        let uid = &object.meta().uid;
+        if node_of(&pod).is_some() || !wants_node(&pod) || self.cache.lock().is_assumed(uid) {
             return self.queue.remove(key);
         }
-        let info = PodInfo::new(pod);
-        let snapshot = self.snapshot();
-        match self.framework.schedule(&info, &snapshot, &self.random) {
+        let info = Arc::new(PodInfo::new(pod));
+        let snapshot = self.cache.lock().snapshot();
+        match self.framework.schedule(&info, &snapshot, *start, &self.random) {
             Ok(decision) => {
-                self.assumed.lock().insert(object.meta().uid.clone(), (decision.node.clone(), info));
+                *start = (*start + decision.looked_at) % snapshot.nodes.len().max(1);
+                // The cache changes its nodes in place once nobody looks at them.
+                drop(snapshot);
+                self.cache.lock().assume(&decision.node, info);
                 self.bind(object, decision.node);
             }
-            Err(error) => {
-                self.refuse(&object, &info, &error).await;
-                self.queue.refused(key);
-            }
+            Err(error) => self.refuse(object, info, snapshot, error).await,
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let nodes = self.nodes.store().list().iter().filter_map(|node| node.typed::<Node>().ok()).collect();
-        let mut placed: BTreeMap<String, (String, PodInfo)> = self.assumed.lock().clone();
-        for object in self.pods.store().list() {
-            let Ok(pod) = object.typed::<Pod>() else { continue };
-            let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-            if matches!(phase, Some("Succeeded" | "Failed")) {
-                continue;
+    /// Makes room if less important Pods can go, and says why the Pod has no node.
+    async fn refuse(&self, object: Arc<Object>, info: Arc<PodInfo>, snapshot: Snapshot, mut error: FitError) {
+        let nomination = if error.nodes == 0 { Nomination::Clear } else { self.preempt(&info, &snapshot, &mut error) };
+        drop(snapshot);
+        let nominated = match &nomination {
+            Nomination::Keep => None,
+            Nomination::Clear => {
+                self.cache.lock().withdraw(info.uid());
+                info.nominated_node().map(|_| Value::Null)
             }
-            if let Some(node) = node_of(&pod).map(str::to_owned) {
-                placed.insert(object.meta().uid.clone(), (node, PodInfo::new(pod)));
+            Nomination::Node(candidate) => {
+                // Decisions that come before the write is seen count it already.
+                self.cache.lock().nominate(&info, Some(&candidate.node));
+                Some(json!(candidate.node)).filter(|_| info.nominated_node() != Some(&candidate.node))
             }
-        }
-        Snapshot::new(nodes, placed.into_values())
+        };
+        self.tell(&object, &info, &error, nominated).await;
+        let key = object.meta().key();
+        let Nomination::Node(candidate) = nomination else { return self.queue.refused(&key) };
+        let executor =
+            Executor { client: self.client.clone(), recorder: self.recorder.clone(), clock: self.clock.clone() };
+        let (queue, waiting) = (self.queue.clone(), self.cache.lock().nominated_on(&candidate.node));
+        // The Pod is tried again once its victims are told to go; what happens until then is not lost.
+        self.supervisor.spawn("preempt", async move {
+            let done = executor.carry_out(&info, &candidate, &waiting).await;
+            queue.refused(&key);
+            if let Err(error) = done {
+                tracing::warn!(pod = %key, node = %candidate.node, error = %error, "failed to make room");
+                queue.wake(&key);
+            }
+        });
+    }
+
+    fn preempt(&self, info: &PodInfo, snapshot: &Snapshot, error: &mut FitError) -> Nomination {
+        let budgets: Vec<_> = self.budgets.store().list().iter().filter_map(|budget| budget.typed().ok()).collect();
+        let decided = plan::plan(&plan::Observed {
+            framework: &self.framework,
+            pod: info,
+            snapshot,
+            statuses: &error.statuses,
+            budgets: &budgets,
+            now: self.clock.now(),
+            offset: self.random.next_u64(),
+        });
+        error.preemption = Some(decided.message);
+        decided.nomination
     }
 
     /// Writes the decision; the Pod goes back to the queue if that fails.
     fn bind(&self, object: Arc<Object>, node: String) {
-        let (client, recorder, queue, assumed) =
-            (self.client.clone(), self.recorder.clone(), self.queue.clone(), self.assumed.clone());
+        let (client, recorder, queue, cache) =
+            (self.client.clone(), self.recorder.clone(), self.queue.clone(), self.cache.clone());
         self.supervisor.spawn("bind", async move {
             let meta = object.meta();
             let target = Target::object(PODS, &meta.namespace, &meta.name).subresource("binding");
@@ -182,11 +169,11 @@ impl Scheduler {
                     recorder.event(about, EventType::Normal, "Scheduled", text);
                 }
                 Err(error) if error.reason == Reason::NotFound => {
-                    assumed.lock().remove(&meta.uid);
+                    cache.lock().forget(&meta.uid);
                     queue.remove(&meta.key());
                 }
                 Err(error) => {
-                    assumed.lock().remove(&meta.uid);
+                    cache.lock().forget(&meta.uid);
                     let text = format!("binding rejected: {error}");
                     recorder.event(about, EventType::Warning, "FailedScheduling", text);
                     queue.refused(&meta.key());
@@ -196,28 +183,23 @@ impl Scheduler {
         });
     }
 
-    /// Says in an Event and in the Pod's status why it has no node.
-    async fn refuse(&self, object: &Object, info: &PodInfo, error: &FitError) {
+    /// Says in an Event and in the Pod's status why it has no node, and on which it waits for room, if that changed.
+    async fn tell(&self, object: &Object, info: &PodInfo, error: &FitError, nominated: Option<Value>) {
         let text = error.to_string();
         let about = ObjectReference::to(PODS, object);
         self.recorder.event(about, EventType::Warning, "FailedScheduling", text.clone());
-        let known = info
-            .pod
-            .status
-            .as_ref()
-            .and_then(|s| s.conditions.as_ref())
-            .into_iter()
-            .flatten()
-            .any(|c| c.type_ == "PodScheduled" && c.status == "False" && c.message.as_deref() == Some(&text));
-        if known {
+        let said = Said { of: "PodScheduled", status: "False", reason: "Unschedulable", message: &text };
+        let mut status = json!({});
+        if let Some(condition) = said.unless_known(&info.pod, &*self.clock) {
+            status["conditions"] = json!([condition]);
+        }
+        if let Some(nominated) = nominated {
+            status["nominatedNodeName"] = nominated;
+        }
+        if status.as_object().is_some_and(serde_json::Map::is_empty) {
             return;
         }
-        let now = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let patch = json!({"status": {"conditions": [{
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": text,
-            "lastTransitionTime": now,
-        }]}});
-        let meta = object.meta();
+        let (meta, patch) = (object.meta(), json!({"status": status}));
         if let Err(error) =
             self.client.patch_status(PODS, &meta.namespace, &meta.name, PatchKind::Strategic, patch).await
         {

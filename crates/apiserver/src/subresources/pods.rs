@@ -51,6 +51,10 @@ impl ApiServer {
             }
             let mut new = current.clone();
             new["spec"]["nodeName"] = json!(node);
+            if let Some(status) = new["status"].as_object_mut() {
+                // Where it was to run says nothing any more.
+                status.remove("nominatedNodeName");
+            }
             for field in ["annotations", "labels"] {
                 for (key, value) in binding["metadata"][field].as_object().into_iter().flatten() {
                     new["metadata"][field][key] = value.clone();

@@ -14,6 +14,7 @@ mod mirroring;
 mod namespace;
 mod node_loss;
 mod policies;
+mod preemption;
 mod quota;
 mod refusal;
 mod replication;

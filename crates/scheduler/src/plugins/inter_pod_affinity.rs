@@ -1,59 +1,53 @@
 //! Pods that want to be, or not to be, where certain other Pods are.
 
-use apimachinery::labels::Selector;
-use k8s_openapi::api::core::v1::PodAffinityTerm;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::framework::{FilterPlugin, MAX_NODE_SCORE, NodeScore, ScorePlugin, Status};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::framework::{Filter, FilterPlugin, MAX_NODE_SCORE, NodeScore, Score, ScorePlugin, Status};
+use crate::pod_info::{PodInfo, Term};
+use crate::snapshot::{NodeInfo, Snapshot};
 
 #[derive(Debug)]
 pub(super) struct InterPodAffinity;
 
-fn required(pod: &PodInfo, anti: bool) -> Vec<PodAffinityTerm> {
-    let Some(affinity) = pod.pod.spec.as_ref().and_then(|s| s.affinity.as_ref()) else { return Vec::new() };
-    let terms = if anti {
-        affinity.pod_anti_affinity.as_ref().and_then(|a| a.required_during_scheduling_ignored_during_execution.clone())
-    } else {
-        affinity.pod_affinity.as_ref().and_then(|a| a.required_during_scheduling_ignored_during_execution.clone())
-    };
-    terms.unwrap_or_default()
+/// A node label and its value: one place.
+type Place<'a> = (&'a str, &'a str);
+
+fn place<'a>(term: &'a Term, node: &'a NodeInfo) -> Option<Place<'a>> {
+    node.label(&term.topology_key).map(|value| (term.topology_key.as_str(), value))
 }
 
-/// The preferred terms with their weights; those of anti-affinity are negative.
-fn preferred(pod: &PodInfo) -> Vec<(PodAffinityTerm, i64)> {
-    let Some(affinity) = pod.pod.spec.as_ref().and_then(|s| s.affinity.as_ref()) else { return Vec::new() };
-    let near =
-        affinity.pod_affinity.as_ref().and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref());
-    let far = affinity
-        .pod_anti_affinity
-        .as_ref()
-        .and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref());
-    let near = near.into_iter().flatten().map(|t| (t.pod_affinity_term.clone(), i64::from(t.weight)));
-    let far = far.into_iter().flatten().map(|t| (t.pod_affinity_term.clone(), -i64::from(t.weight)));
-    near.chain(far).collect()
-}
-
-/// Whether a term of `owner` means `other`. Without namespaces it means Pods of the owner's namespace; an empty
-/// namespace selector means all.
-fn means(term: &PodAffinityTerm, owner: &PodInfo, other: &PodInfo) -> bool {
-    let listed = term.namespaces.as_deref().unwrap_or_default();
-    let in_namespace = match &term.namespace_selector {
-        Some(selector) => {
-            let everything = selector.match_labels.is_none() && selector.match_expressions.is_none();
-            everything || listed.iter().any(|n| n == other.namespace())
+/// The places of the Pods that fit all terms at once.
+fn places_near<'a>(pod: &'a PodInfo, snapshot: &'a Snapshot) -> BTreeSet<Place<'a>> {
+    let mut places = BTreeSet::new();
+    if pod.near.is_empty() {
+        return places;
+    }
+    for node in &snapshot.nodes {
+        if node.pods.iter().any(|other| pod.near.iter().all(|term| term.means(other))) {
+            places.extend(pod.near.iter().filter_map(|term| place(term, node)));
         }
-        None if listed.is_empty() => owner.namespace() == other.namespace(),
-        None => listed.iter().any(|n| n == other.namespace()),
-    };
-    let selector = serde_json::to_value(&term.label_selector).unwrap_or_default();
-    in_namespace && Selector::from_label_selector(&selector).is_ok_and(|s| s.matches(&other.labels()))
+    }
+    places
 }
 
-/// Whether a Pod that the term means is in the same place as `node`.
-fn there(term: &PodAffinityTerm, owner: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> bool {
-    let Some(place) = node.label(&term.topology_key) else { return false };
-    let same_place = snapshot.nodes.iter().filter(|n| n.label(&term.topology_key) == Some(place));
-    same_place.flat_map(|n| &n.pods).any(|other| means(term, owner, other))
+/// The places of the Pods from which the Pod wants to be apart.
+fn places_apart<'a>(pod: &'a PodInfo, snapshot: &'a Snapshot) -> BTreeSet<Place<'a>> {
+    let mut places = BTreeSet::new();
+    for term in &pod.apart {
+        let there = snapshot.nodes.iter().filter(|node| node.pods.iter().any(|other| term.means(other)));
+        places.extend(there.filter_map(|node| place(term, node)));
+    }
+    places
+}
+
+/// The places of the Pods that want to be apart from the Pod.
+fn places_refused<'a>(pod: &PodInfo, snapshot: &'a Snapshot) -> BTreeSet<Place<'a>> {
+    let mut places = BTreeSet::new();
+    for node in snapshot.nodes.iter().filter(|node| node.minding > 0) {
+        let terms = node.pods.iter().flat_map(|other| &other.apart).filter(|term| term.means(pod));
+        places.extend(terms.filter_map(|term| place(term, node)));
+    }
+    places
 }
 
 impl FilterPlugin for InterPodAffinity {
@@ -61,31 +55,27 @@ impl FilterPlugin for InterPodAffinity {
         "InterPodAffinity"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> Result<(), Status> {
-        let near = required(pod, false);
-        if !near.is_empty() && !near.iter().all(|term| there(term, pod, node, snapshot)) {
-            // The first Pod of a group that wants to be together may go anywhere.
-            let nobody = !snapshot.nodes.iter().flat_map(|n| &n.pods).any(|o| near.iter().any(|t| means(t, pod, o)));
-            let has_keys = near.iter().all(|term| node.label(&term.topology_key).is_some());
-            if !(nobody && has_keys && near.iter().all(|term| means(term, pod, pod))) {
-                return Err(Status::unresolvable("node(s) didn't match pod affinity rules"));
+    fn filter<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Filter<'a>> {
+        let (near, apart, refused) =
+            (places_near(pod, snapshot), places_apart(pod, snapshot), places_refused(pod, snapshot));
+        if pod.near.is_empty() && apart.is_empty() && refused.is_empty() {
+            return None;
+        }
+        // The first Pod of a group that wants to be together may go anywhere.
+        let first = near.is_empty() && pod.near.iter().all(|term| term.means(pod));
+        Some(Box::new(move |node| {
+            let together = pod.near.iter().all(|term| place(term, node).is_some_and(|at| first || near.contains(&at)));
+            let label = |key: &&str| node.label(key);
+            if !together {
+                Err(Status::unresolvable("node(s) didn't match pod affinity rules"))
+            } else if apart.iter().any(|(key, value)| label(key) == Some(*value)) {
+                Err(Status::unschedulable("node(s) didn't match pod anti-affinity rules"))
+            } else if refused.iter().any(|(key, value)| label(key) == Some(*value)) {
+                Err(Status::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules"))
+            } else {
+                Ok(())
             }
-        }
-        if required(pod, true).iter().any(|term| there(term, pod, node, snapshot)) {
-            return Err(Status::unschedulable("node(s) didn't match pod anti-affinity rules"));
-        }
-        let refused = snapshot.nodes.iter().any(|n| {
-            n.pods.iter().any(|other| {
-                required(other, true).iter().any(|term| {
-                    let place = n.label(&term.topology_key);
-                    place.is_some() && place == node.label(&term.topology_key) && means(term, other, pod)
-                })
-            })
-        });
-        if refused {
-            return Err(Status::unschedulable("node(s) didn't satisfy existing pods anti-affinity rules"));
-        }
-        Ok(())
+        }))
     }
 }
 
@@ -98,25 +88,29 @@ impl ScorePlugin for InterPodAffinity {
         2
     }
 
-    fn score(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> i64 {
-        let mut score = 0;
-        let own = preferred(pod);
-        for other_node in &snapshot.nodes {
-            let same = |key: &str| node.label(key).is_some() && node.label(key) == other_node.label(key);
-            for other in &other_node.pods {
-                let mine = own.iter().filter(|(t, _)| same(&t.topology_key) && means(t, pod, other)).map(|(_, w)| w);
-                score += mine.sum::<i64>();
-                let theirs = preferred(other);
-                let theirs =
-                    theirs.iter().filter(|(t, _)| same(&t.topology_key) && means(t, other, pod)).map(|(_, w)| w);
-                score += theirs.sum::<i64>();
+    fn score<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Score<'a>> {
+        let mut worth: BTreeMap<&'a str, BTreeMap<&'a str, i64>> = BTreeMap::new();
+        let mut count = |term: &'a Term, node: &'a NodeInfo, weight: i64| {
+            if let Some((key, value)) = place(term, node) {
+                *worth.entry(key).or_default().entry(value).or_default() += weight;
+            }
+        };
+        for node in snapshot.nodes.iter().filter(|node| node.minding > 0 || !pod.preferred.is_empty()) {
+            for other in &node.pods {
+                let mine = pod.preferred.iter().filter(|(term, _)| term.means(other));
+                mine.for_each(|(term, weight)| count(term, node, *weight));
+                let theirs = other.preferred.iter().filter(|(term, _)| term.means(pod));
+                theirs.for_each(|(term, weight)| count(term, node, *weight));
                 // Upstream's hardPodAffinityWeight of 1 for Pods that must be near such a Pod.
-                let hard = required(other, false);
-                score += i64::try_from(hard.iter().filter(|t| same(&t.topology_key) && means(t, other, pod)).count())
-                    .unwrap_or(0);
+                other.near.iter().filter(|term| term.means(pod)).for_each(|term| count(term, node, 1));
             }
         }
-        score
+        if worth.is_empty() {
+            return None;
+        }
+        Some(Box::new(move |node| {
+            worth.iter().filter_map(|(key, values)| node.label(key).and_then(|value| values.get(value))).sum()
+        }))
     }
 
     fn normalize(&self, scores: &mut [NodeScore]) {

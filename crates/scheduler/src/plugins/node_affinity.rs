@@ -1,46 +1,33 @@
 //! `nodeSelector` and node affinity.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use apimachinery::labels::Requirement;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
+use registry::scheduling::{fits_affinity, fits_term};
 
-use crate::framework::{FilterPlugin, NodeScore, ScorePlugin, Status, default_normalize};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::framework::{Filter, FilterPlugin, NodeScore, Score, ScorePlugin, Status, default_normalize};
+use crate::pod_info::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 
 #[derive(Debug)]
 pub(super) struct NodeAffinity;
 
-fn requirement(r: &NodeSelectorRequirement) -> Option<Requirement> {
-    Requirement::of_node(&r.key, &r.operator, r.values.as_deref().unwrap_or_default())
-}
-
-/// Whether a node fits a term: all its expressions and fields. An empty term fits none.
-fn fits(term: &NodeSelectorTerm, node: &NodeInfo) -> bool {
-    let (expressions, fields) = (term.match_expressions.as_deref(), term.match_fields.as_deref());
-    if expressions.is_none_or(<[_]>::is_empty) && fields.is_none_or(<[_]>::is_empty) {
-        return false;
-    }
-    let labels = node.node.metadata.labels.clone().unwrap_or_default();
-    let named = BTreeMap::from([("metadata.name".to_owned(), node.name().to_owned())]);
-    let all = |list: Option<&[NodeSelectorRequirement]>, set: &BTreeMap<String, String>| {
-        list.unwrap_or_default().iter().all(|r| requirement(r).is_some_and(|r| r.matches(set)))
-    };
-    all(expressions, &labels) && all(fields, &named)
-}
-
 /// Whether a node fits what a Pod requires.
 pub(super) fn required_fits(pod: &PodInfo, node: &NodeInfo) -> bool {
-    let Some(spec) = &pod.pod.spec else { return true };
-    let selector = spec.node_selector.iter().flatten();
-    if !selector.into_iter().all(|(key, value)| node.label(key) == Some(value)) {
-        return false;
+    pod.pod.spec.as_ref().is_none_or(|spec| fits_affinity(spec, &node.node))
+}
+
+/// The nodes that a Pod names, if it names any in each of its terms, as those of a DaemonSet do. Other nodes need no look.
+pub(crate) fn named_nodes(pod: &PodInfo) -> Option<BTreeSet<&str>> {
+    let affinity = pod.pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
+    let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
+    let mut named = BTreeSet::new();
+    for term in terms {
+        let fields = term.match_fields.iter().flatten();
+        let lists = fields.filter(|field| field.key == "metadata.name" && field.operator == "In");
+        let sets = lists.map(|field| field.values.iter().flatten().map(String::as_str).collect::<BTreeSet<_>>());
+        named.extend(sets.reduce(|one, other| one.intersection(&other).copied().collect())?);
     }
-    let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
-    match affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref()) {
-        None => true,
-        Some(selector) => selector.node_selector_terms.iter().any(|term| fits(term, node)),
-    }
+    (!named.is_empty()).then_some(named)
 }
 
 impl FilterPlugin for NodeAffinity {
@@ -48,11 +35,16 @@ impl FilterPlugin for NodeAffinity {
         "NodeAffinity"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> Result<(), Status> {
-        if required_fits(pod, node) {
-            return Ok(());
+    fn filter<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Filter<'a>> {
+        let spec = pod.pod.spec.as_ref()?;
+        let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        if affinity.is_none() && spec.node_selector.is_none() {
+            return None;
         }
-        Err(Status::unresolvable("node(s) didn't match Pod's node affinity/selector"))
+        Some(Box::new(|node| match required_fits(pod, node) {
+            true => Ok(()),
+            false => Err(Status::unresolvable("node(s) didn't match Pod's node affinity/selector")),
+        }))
     }
 }
 
@@ -65,12 +57,13 @@ impl ScorePlugin for NodeAffinity {
         2
     }
 
-    fn score(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> i64 {
-        let spec = pod.pod.spec.as_ref();
-        let affinity = spec.and_then(|s| s.affinity.as_ref()).and_then(|a| a.node_affinity.as_ref());
-        let preferred = affinity.and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref());
-        let fitting = preferred.into_iter().flatten().filter(|term| fits(&term.preference, node));
-        fitting.map(|term| i64::from(term.weight)).sum()
+    fn score<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Score<'a>> {
+        let affinity = pod.pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
+        let preferred = affinity.preferred_during_scheduling_ignored_during_execution.as_ref()?;
+        Some(Box::new(|node| {
+            let fitting = preferred.iter().filter(|term| fits_term(&term.preference, &node.node));
+            fitting.map(|term| i64::from(term.weight)).sum()
+        }))
     }
 
     fn normalize(&self, scores: &mut [NodeScore]) {

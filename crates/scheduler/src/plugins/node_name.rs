@@ -1,7 +1,8 @@
 //! A Pod that names its node runs there or nowhere.
 
-use crate::framework::{FilterPlugin, Status};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::framework::{Filter, FilterPlugin, Status};
+use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub(super) struct NodeName;
@@ -11,11 +12,11 @@ impl FilterPlugin for NodeName {
         "NodeName"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> Result<(), Status> {
-        match pod.pod.spec.as_ref().and_then(|s| s.node_name.as_deref()) {
-            None | Some("") => Ok(()),
-            Some(name) if name == node.name() => Ok(()),
-            Some(_) => Err(Status::unresolvable("node(s) didn't match the requested node name")),
-        }
+    fn filter<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Filter<'a>> {
+        let wanted = pod.pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())?;
+        Some(Box::new(move |node| match node.name() == wanted {
+            true => Ok(()),
+            false => Err(Status::unresolvable("node(s) didn't match the requested node name")),
+        }))
     }
 }

@@ -1,7 +1,10 @@
 //! A host port is taken once on a node.
 
-use crate::framework::{FilterPlugin, Status};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use registry::scheduling::ports_clash;
+
+use crate::framework::{Filter, FilterPlugin, Status};
+use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub(super) struct NodePorts;
@@ -11,20 +14,13 @@ impl FilterPlugin for NodePorts {
         "NodePorts"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> Result<(), Status> {
-        let wanted = pod.host_ports();
-        if wanted.is_empty() {
-            return Ok(());
+    fn filter<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Filter<'a>> {
+        if pod.host_ports.is_empty() {
+            return None;
         }
-        let taken: Vec<_> = node.pods.iter().flat_map(PodInfo::host_ports).collect();
-        let clash = wanted.iter().any(|(protocol, address, port)| {
-            taken
-                .iter()
-                .any(|(p, a, n)| p == protocol && n == port && (a == address || a == "0.0.0.0" || address == "0.0.0.0"))
-        });
-        if clash {
-            return Err(Status::unschedulable("node(s) didn't have free ports for the requested pod ports"));
-        }
-        Ok(())
+        Some(Box::new(|node| match node.pods.iter().any(|other| ports_clash(&pod.host_ports, &other.host_ports)) {
+            true => Err(Status::unschedulable("node(s) didn't have free ports for the requested pod ports")),
+            false => Ok(()),
+        }))
     }
 }

@@ -1,9 +1,11 @@
 //! A cordoned node takes only Pods that tolerate that.
 
-use super::taint_toleration::tolerates;
-use crate::framework::{FilterPlugin, Status};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 use k8s_openapi::api::core::v1::Taint;
+
+use super::taint_toleration::tolerates;
+use crate::framework::{Filter, FilterPlugin, Status};
+use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub(super) struct NodeUnschedulable;
@@ -13,15 +15,18 @@ impl FilterPlugin for NodeUnschedulable {
         "NodeUnschedulable"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> Result<(), Status> {
-        if node.node.spec.as_ref().and_then(|s| s.unschedulable) != Some(true) {
-            return Ok(());
-        }
+    fn filter<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Filter<'a>> {
         let taint = Taint {
             key: "node.kubernetes.io/unschedulable".to_owned(),
             effect: "NoSchedule".to_owned(),
             ..Taint::default()
         };
-        if tolerates(pod, &taint) { Ok(()) } else { Err(Status::unresolvable("node(s) were unschedulable")) }
+        if tolerates(pod, &taint) {
+            return None;
+        }
+        Some(Box::new(|node| match node.node.spec.as_ref().and_then(|spec| spec.unschedulable) {
+            Some(true) => Err(Status::unresolvable("node(s) were unschedulable")),
+            _ => Ok(()),
+        }))
     }
 }

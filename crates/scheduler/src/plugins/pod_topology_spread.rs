@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 
 use apimachinery::labels::Selector;
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::node_affinity::required_fits;
 use super::taint_toleration::tolerates;
-use crate::framework::{FilterPlugin, MAX_NODE_SCORE, NodeScore, ScorePlugin, Status};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::framework::{Filter, FilterPlugin, MAX_NODE_SCORE, NodeScore, Score, ScorePlugin, Status};
+use crate::pod_info::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 
 #[derive(Debug)]
 pub(super) struct PodTopologySpread;
 
 fn constraints(pod: &PodInfo, when: &str) -> Vec<TopologySpreadConstraint> {
-    let all = pod.pod.spec.as_ref().and_then(|s| s.topology_spread_constraints.clone()).unwrap_or_default();
-    all.into_iter().filter(|c| c.when_unsatisfiable == when).collect()
+    let all = pod.pod.spec.as_ref().and_then(|spec| spec.topology_spread_constraints.as_ref());
+    all.into_iter().flatten().filter(|constraint| constraint.when_unsatisfiable == when).cloned().collect()
 }
 
 /// The constraint's selector, with the Pod's own values of `matchLabelKeys`.
@@ -39,20 +41,36 @@ fn counts(constraint: &TopologySpreadConstraint, pod: &PodInfo, node: &NodeInfo)
     (!affinity || required_fits(pod, node)) && (!taints || tolerated())
 }
 
-/// How many matching Pods each place has.
-fn spread(constraint: &TopologySpreadConstraint, pod: &PodInfo, snapshot: &Snapshot) -> BTreeMap<String, i64> {
-    let selector = selector(constraint, pod);
-    let mut places: BTreeMap<String, i64> = BTreeMap::new();
-    for node in snapshot.nodes.iter().filter(|node| counts(constraint, pod, node)) {
-        let Some(place) = node.label(&constraint.topology_key) else { continue };
-        let matching = node.pods.iter().filter(|other| {
-            other.namespace() == pod.namespace()
-                && other.pod.metadata.deletion_timestamp.is_none()
-                && selector.matches(&other.labels())
-        });
-        *places.entry(place.to_owned()).or_default() += i64::try_from(matching.count()).unwrap_or(0);
+/// A constraint with how many matching Pods each place has.
+struct Spread<'a> {
+    constraint: TopologySpreadConstraint,
+    places: BTreeMap<&'a str, i64>,
+    /// Whether the Pod itself matches.
+    itself: i64,
+}
+
+impl<'a> Spread<'a> {
+    fn new(constraint: TopologySpreadConstraint, pod: &PodInfo, snapshot: &'a Snapshot) -> Self {
+        let selector = selector(&constraint, pod);
+        let mut places: BTreeMap<&str, i64> = BTreeMap::new();
+        for node in snapshot.nodes.iter().filter(|node| counts(&constraint, pod, node)) {
+            let Some(place) = node.label(&constraint.topology_key) else { continue };
+            let matching = node.pods.iter().filter(|other| {
+                other.namespace() == pod.namespace()
+                    && other.pod.metadata.deletion_timestamp.is_none()
+                    && selector.matches(other.labels())
+            });
+            *places.entry(place).or_default() += i64::try_from(matching.count()).unwrap_or(0);
+        }
+        let itself = i64::from(selector.matches(pod.labels()));
+        Self { constraint, places, itself }
     }
-    places
+
+    /// The fewest matching Pods of a place; none if there are fewer places than the constraint wants.
+    fn least(&self) -> i64 {
+        let enough = self.places.len() >= usize::try_from(self.constraint.min_domains.unwrap_or(1)).unwrap_or(1);
+        if enough { self.places.values().copied().min().unwrap_or(0) } else { 0 }
+    }
 }
 
 impl FilterPlugin for PodTopologySpread {
@@ -60,24 +78,50 @@ impl FilterPlugin for PodTopologySpread {
         "PodTopologySpread"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> Result<(), Status> {
-        for constraint in constraints(pod, "DoNotSchedule") {
-            let Some(place) = node.label(&constraint.topology_key) else {
-                return Err(Status::unresolvable(
-                    "node(s) didn't match pod topology spread constraints (missing required label)",
-                ));
-            };
-            let places = spread(&constraint, pod, snapshot);
-            let enough = places.len() >= usize::try_from(constraint.min_domains.unwrap_or(1)).unwrap_or(1);
-            let least = if enough { places.values().copied().min().unwrap_or(0) } else { 0 };
-            let itself = i64::from(selector(&constraint, pod).matches(&pod.labels()));
-            let here = places.get(place).copied().unwrap_or(0);
-            if here + itself - least > i64::from(constraint.max_skew) {
-                return Err(Status::unschedulable("node(s) didn't match pod topology spread constraints"));
-            }
+    fn filter<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Filter<'a>> {
+        let hard = constraints(pod, "DoNotSchedule").into_iter();
+        let hard: Vec<(Spread<'_>, i64)> = hard
+            .map(|constraint| Spread::new(constraint, pod, snapshot))
+            .map(|spread| {
+                let least = spread.least();
+                (spread, least)
+            })
+            .collect();
+        if hard.is_empty() {
+            return None;
         }
-        Ok(())
+        Some(Box::new(move |node| {
+            for (spread, least) in &hard {
+                let Some(place) = node.label(&spread.constraint.topology_key) else {
+                    return Err(Status::unresolvable(
+                        "node(s) didn't match pod topology spread constraints (missing required label)",
+                    ));
+                };
+                let here = spread.places.get(place).copied().unwrap_or(0);
+                if here + spread.itself - least > i64::from(spread.constraint.max_skew) {
+                    return Err(Status::unschedulable("node(s) didn't match pod topology spread constraints"));
+                }
+            }
+            Ok(())
+        }))
     }
+}
+
+/// The constraints by which nodes are scored.
+fn soft(pod: &PodInfo) -> Vec<TopologySpreadConstraint> {
+    let own = pod.pod.spec.as_ref().and_then(|spec| spec.topology_spread_constraints.as_ref());
+    if own.is_some_and(|own| !own.is_empty()) || pod.pod.metadata.owner_references.is_none() {
+        return constraints(pod, "ScheduleAnyway");
+    }
+    let selector = LabelSelector { match_labels: pod.pod.metadata.labels.clone(), ..LabelSelector::default() };
+    let default = |(key, skew): (&str, i32)| TopologySpreadConstraint {
+        topology_key: key.to_owned(),
+        max_skew: skew,
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(selector.clone()),
+        ..TopologySpreadConstraint::default()
+    };
+    [("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5)].map(default).into()
 }
 
 impl ScorePlugin for PodTopologySpread {
@@ -90,36 +134,19 @@ impl ScorePlugin for PodTopologySpread {
     }
 
     /// Matching Pods in the node's places: the fewer the better.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo, snapshot: &Snapshot) -> i64 {
-        let mut all = constraints(pod, "ScheduleAnyway");
-        let has_own = pod
-            .pod
-            .spec
-            .as_ref()
-            .is_some_and(|s| s.topology_spread_constraints.as_ref().is_some_and(|c| !c.is_empty()));
-        if !has_own && pod.pod.metadata.owner_references.is_some() {
-            let selector = k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
-                match_labels: pod.pod.metadata.labels.clone(),
-                ..Default::default()
-            };
-            for (key, skew) in [("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5)] {
-                all.push(TopologySpreadConstraint {
-                    topology_key: key.to_owned(),
-                    max_skew: skew,
-                    when_unsatisfiable: "ScheduleAnyway".to_owned(),
-                    label_selector: Some(selector.clone()),
-                    ..TopologySpreadConstraint::default()
-                });
-            }
-        }
-        let here = all.iter().filter_map(|constraint| {
-            let place = node.label(&constraint.topology_key)?;
-            let places = spread(constraint, pod, snapshot);
-            // A constraint over few places weighs less than one over many, as upstream's log of the place count.
-            let weight = ((places.len() + 2) as f64).ln();
-            Some(places.get(place).copied().unwrap_or(0) as f64 * weight + f64::from(constraint.max_skew - 1))
-        });
-        here.sum::<f64>().round() as i64
+    fn score<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Score<'a>> {
+        let all = soft(pod).into_iter().map(|constraint| Spread::new(constraint, pod, snapshot));
+        let all: Vec<Spread<'_>> = all.collect();
+        Some(Box::new(move |node| {
+            let here = all.iter().filter_map(|spread| {
+                let place = node.label(&spread.constraint.topology_key)?;
+                // A constraint over few places weighs less than one over many, as upstream's log of the place count.
+                let weight = ((spread.places.len() + 2) as f64).ln();
+                let matching = spread.places.get(place).copied().unwrap_or(0);
+                Some(matching as f64 * weight + f64::from(spread.constraint.max_skew - 1))
+            });
+            here.sum::<f64>().round() as i64
+        }))
     }
 
     fn normalize(&self, scores: &mut [NodeScore]) {

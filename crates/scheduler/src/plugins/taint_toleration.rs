@@ -1,9 +1,11 @@
 //! A node's taints keep off Pods that do not tolerate them.
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
+use registry::scheduling;
 
-use crate::framework::{FilterPlugin, NodeScore, ScorePlugin, Status, default_normalize};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::framework::{Filter, FilterPlugin, NodeScore, Score, ScorePlugin, Status, default_normalize};
+use crate::pod_info::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 
 #[derive(Debug)]
 pub(super) struct TaintToleration;
@@ -14,18 +16,7 @@ fn tolerations(pod: &PodInfo) -> &[Toleration] {
 
 /// Whether a Pod tolerates a taint.
 pub(super) fn tolerates(pod: &PodInfo, taint: &Taint) -> bool {
-    tolerations(pod).iter().any(|toleration| tolerates_one(toleration, taint))
-}
-
-fn tolerates_one(toleration: &Toleration, taint: &Taint) -> bool {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (effect, key) = (text(&toleration.effect), text(&toleration.key));
-    (effect.is_empty() || effect == taint.effect)
-        && (key.is_empty() || key == taint.key)
-        && match toleration.operator.as_deref() {
-            Some("Exists") => true,
-            _ => text(&toleration.value) == text(&taint.value),
-        }
+    tolerations(pod).iter().any(|toleration| scheduling::tolerates(toleration, taint))
 }
 
 fn taints(node: &NodeInfo) -> &[Taint] {
@@ -37,15 +28,13 @@ impl FilterPlugin for TaintToleration {
         "TaintToleration"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> Result<(), Status> {
-        let hard = taints(node).iter().filter(|t| matches!(t.effect.as_str(), "NoSchedule" | "NoExecute"));
-        match hard.into_iter().find(|taint| !tolerates(pod, taint)) {
-            None => Ok(()),
-            Some(taint) => {
-                let value = taint.value.clone().unwrap_or_default();
-                Err(Status::unresolvable(format!("node(s) had untolerated taint {{{}: {value}}}", taint.key)))
+    fn filter<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Filter<'a>> {
+        Some(Box::new(|node| {
+            match scheduling::tolerates_all(tolerations(pod), &node.node, &["NoSchedule", "NoExecute"]) {
+                true => Ok(()),
+                false => Err(Status::unresolvable("node(s) had untolerated taint(s)")),
             }
-        }
+        }))
     }
 }
 
@@ -58,9 +47,11 @@ impl ScorePlugin for TaintToleration {
         3
     }
 
-    fn score(&self, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> i64 {
-        let soft = taints(node).iter().filter(|t| t.effect == "PreferNoSchedule");
-        i64::try_from(soft.filter(|taint| !tolerates(pod, taint)).count()).unwrap_or(i64::MAX)
+    fn score<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Option<Score<'a>> {
+        Some(Box::new(|node| {
+            let soft = taints(node).iter().filter(|taint| taint.effect == "PreferNoSchedule");
+            i64::try_from(soft.filter(|taint| !tolerates(pod, taint)).count()).unwrap_or(i64::MAX)
+        }))
     }
 
     fn normalize(&self, scores: &mut [NodeScore]) {

@@ -4,8 +4,9 @@ use component_base::Random;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
+use crate::pod_info::PodInfo;
 use crate::schedule::Framework;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::snapshot::Snapshot;
 
 fn node(name: &str, extra: Value) -> Arc<Node> {
     let mut value = json!({
@@ -31,7 +32,7 @@ fn pod(name: &str, spec: Value) -> PodInfo {
 
 fn schedule(pod: &PodInfo, nodes: Vec<Arc<Node>>, placed: Vec<(&str, PodInfo)>) -> String {
     let snapshot = Snapshot::new(nodes, placed.into_iter().map(|(n, p)| (n.to_owned(), p)));
-    match Framework::default().schedule(pod, &snapshot, &Random::from_seed(1)) {
+    match Framework::default().schedule(pod, &snapshot, 0, &Random::from_seed(1)) {
         Ok(decision) => decision.node,
         Err(error) => error.to_string(),
     }
@@ -52,11 +53,42 @@ fn refusals_read_as_upstreams() {
             vec![node("a", tainted), node("b", json!({"spec": {"unschedulable": true}}))],
             vec![]
         ),
-        "0/2 nodes are available: 1 node(s) had untolerated taint {k: v}, 1 node(s) were unschedulable."
+        "0/2 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable."
     );
     assert_eq!(
         schedule(&pod("p", json!({"nodeSelector": {"disk": "ssd"}})), vec![node("a", json!({}))], vec![]),
         "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
+    );
+}
+
+#[test]
+fn a_pod_of_a_daemon_set_looks_at_its_node_alone() {
+    let named = |name: &str| {
+        let field = json!({"key": "metadata.name", "operator": "In", "values": [name]});
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            {"nodeSelectorTerms": [{"matchFields": [field]}]}}}})
+    };
+    let nodes = || vec![node("a", json!({})), node("b", json!({"spec": {"unschedulable": true}}))];
+    assert_eq!(schedule(&pod("p", named("a")), nodes(), vec![]), "a");
+    assert_eq!(
+        schedule(&pod("p", named("b")), nodes(), vec![]),
+        "0/2 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity], 1 node(s) were unschedulable."
+    );
+}
+
+#[test]
+fn the_first_pod_of_a_group_goes_anywhere_and_the_others_follow() {
+    let near = json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]}}});
+    let nodes = || vec![node("a", json!({})), node("b", json!({}))];
+    assert_eq!(schedule(&pod("p", near.clone()), vec![node("a", json!({}))], vec![]), "a");
+    assert_eq!(schedule(&pod("p", near.clone()), nodes(), vec![("b", pod("x", json!({})))]), "b");
+    let mut other = near;
+    other["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"] =
+        json!({"matchLabels": {"app": "db"}});
+    assert_eq!(
+        schedule(&pod("p", other), nodes(), vec![]),
+        "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."
     );
 }
 
