@@ -237,6 +237,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets a function answer the questions to a webhook's URL.
+    pub fn answer_webhook(&self, url: &str, answer: impl Fn(&Value) -> Value + Send + Sync + 'static) {
+        self.world.webhooks.listen(url, answer);
+    }
+
     // === waiting ===
 
     /// Waits until `look` gives something, and gives that. `Err` says why not yet. `what` is for the failure.

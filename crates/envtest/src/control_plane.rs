@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::{Endpoint, WebhookTransport, Webhooks};
+use admission::Webhooks;
 use apimachinery::UserInfo;
 use apiserver::{ApiServer, NODE_PORTS, ServerConfig, ServiceCidr, ServiceNetwork, TokenAuthority};
 use async_trait::async_trait;
@@ -37,18 +37,6 @@ pub(crate) struct ControlPlane {
     supervisor: Supervisor,
 }
 
-/// No webhook runs in a simulated cluster.
-#[derive(Debug)]
-struct Nowhere;
-
-#[async_trait]
-impl WebhookTransport for Nowhere {
-    async fn post(&self, endpoint: &Endpoint, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, String> {
-        let place = endpoint.dial.as_deref().unwrap_or(&endpoint.url);
-        Err(format!("dial tcp {place}: connect: connection refused"))
-    }
-}
-
 /// Controllers are service accounts of `kube-system`.
 #[derive(Debug)]
 struct ControllerClients {
@@ -71,7 +59,7 @@ impl ControlPlane {
         let datastore: Arc<dyn Datastore> = store.clone();
         compact(&supervisor, datastore.clone());
         let issuer = "https://kubernetes.default.svc.cluster.local".to_owned();
-        let webhooks = Arc::new(Webhooks::new(Arc::new(Nowhere), world.random.clone()));
+        let webhooks = Arc::new(Webhooks::new(world.webhooks.clone(), world.random.clone()));
         let config = ServerConfig {
             datastore,
             admission: admission::plugins(world.random.clone()),

@@ -23,6 +23,7 @@ mod run;
 mod store;
 mod transport;
 pub mod tutorial;
+mod webhooks;
 mod world;
 
 pub use cluster::Cluster;

@@ -10,6 +10,7 @@ use crate::event_log::EventLog;
 use crate::faults::Dice;
 use crate::invariants::Invariants;
 use crate::options::Options;
+use crate::webhooks::SimulatedWebhooks;
 
 /// When every run begins: seconds since the epoch of 2026-01-01T00:00:00Z.
 const BEGIN_SECONDS: i64 = 1_767_225_600;
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) dice: Arc<Dice>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) invariants: Arc<Mutex<Invariants>>,
+    pub(crate) webhooks: Arc<SimulatedWebhooks>,
 }
 
 impl World {
@@ -35,6 +37,7 @@ impl World {
             supervisor: Supervisor::inline(),
             dice: Arc::new(Dice::new(options.faults.clone(), options.seed)),
             log,
+            webhooks: Arc::default(),
             invariants: Arc::new(Mutex::new(Invariants::new(options.guard_availability, options.faults.stale_max()))),
         }
     }

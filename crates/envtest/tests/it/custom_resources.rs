@@ -1,9 +1,9 @@
 use api::resources::{CONFIGMAPS, CUSTOMRESOURCEDEFINITIONS, NAMESPACES};
 use apimachinery::{Reason, Resource};
-use client::PatchKind;
+use client::{ListOptions, PatchKind};
 use envtest::{Cluster, Failure, Options, check};
-use registry::custom::watched_resource;
-use serde_json::json;
+use registry::custom::{types_of, watched_resource};
+use serde_json::{Value, json};
 
 const BOATS: &str = "
 apiVersion: apiextensions.k8s.io/v1
@@ -112,6 +112,96 @@ fn a_namespace_takes_custom_objects_with_it_and_a_crash_forgets_nothing() {
         cluster.eventually("the namespace is gone", gone).await?;
         assert_eq!(cluster.list(boats, "harbour").len(), 0);
         assert_eq!(cluster.list(boats, "default").len(), 1);
+        Ok(())
+    });
+}
+
+/// Ports with their host in one field (`v1`) or two (`v2`).
+fn ports(storage: &str) -> Value {
+    let version = |name: &str, fields: Value| {
+        json!({
+            "name": name, "served": true, "storage": name == storage,
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": fields}},
+            "selectableFields": [{"jsonPath": if name == "v1" { ".hostPort" } else { ".host" }}],
+        })
+    };
+    let text = json!({"type": "string"});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "ports.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "ports", "kind": "Port"},
+            "versions": [
+                version("v1", json!({"hostPort": text})), version("v2", json!({"host": text, "port": text})),
+            ],
+            "conversion": {"strategy": "Webhook", "webhook": {
+                "conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://converter.example/ports"},
+            }},
+        },
+    })
+}
+
+/// What the webhook of the definition above does.
+fn converted(review: &Value) -> Value {
+    let request = &review["request"];
+    let wanted = request["desiredAPIVersion"].as_str().unwrap_or_default();
+    let convert = |object: &Value| {
+        let mut object = object.clone();
+        object["apiVersion"] = json!(wanted);
+        let fields = object.as_object_mut().expect("it is an object");
+        if wanted.ends_with("v2") {
+            let both = fields.remove("hostPort").unwrap_or_default();
+            let (host, port) = both.as_str().and_then(|both| both.split_once(':')).unwrap_or_default();
+            fields.insert("host".to_owned(), json!(host));
+            fields.insert("port".to_owned(), json!(port));
+        } else {
+            let [host, port] = ["host", "port"].map(|field| fields.remove(field).unwrap_or_default());
+            let both = format!("{}:{}", host.as_str().unwrap_or_default(), port.as_str().unwrap_or_default());
+            fields.insert("hostPort".to_owned(), json!(both));
+        }
+        object
+    };
+    let objects: Vec<Value> = request["objects"].as_array().into_iter().flatten().map(convert).collect();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+        "response": {"uid": request["uid"], "result": {"status": "Success"}, "convertedObjects": objects},
+    })
+}
+
+#[test]
+fn a_webhook_brings_objects_into_the_version_that_is_asked_for() {
+    check(&Options::new(35), async |cluster| {
+        cluster.answer_webhook("https://converter.example/ports", converted);
+        let client = cluster.client();
+        cluster.apply(&ports("v1").to_string()).await?;
+        let stored = |storage: &'static str| {
+            let types = cluster.get(CUSTOMRESOURCEDEFINITIONS, "", "ports.example.com").map(|d| types_of(&d.value()));
+            let types = types.filter(|types| types.len() == 2 && types[0].storage_version.ends_with(storage));
+            types.map(|types| (types[0].resource, types[1].resource)).ok_or_else(|| "not yet".to_owned())
+        };
+        let (v1, v2) = cluster.eventually("it is established", || stored("v1")).await?;
+        client.create(v1, "default", json!({"metadata": {"name": "a"}, "hostPort": "one:80"})).await?;
+        let a = client.get(v2, "default", "a").await?.value();
+        assert_eq!((&a["host"], &a["port"], &a["hostPort"]), (&json!("one"), &json!("80"), &Value::Null));
+
+        // What is stored from now on is stored in the other version.
+        cluster.apply(&ports("v2").to_string()).await?;
+        cluster.eventually("the other version is stored", || stored("v2")).await?;
+        client.create(v1, "default", json!({"metadata": {"name": "b"}, "hostPort": "two:81"})).await?;
+        for (resource, field, wanted) in [(v1, "hostPort", ["one:80", "two:81"]), (v2, "host", ["one", "two"])] {
+            let list = client.list(resource, "default", &ListOptions::default()).await?;
+            let found: Vec<Value> = list.items.iter().map(|object| object.value()[field].clone()).collect();
+            assert_eq!(found, wanted);
+            let field_selector = format!("{field}={}", wanted[1]);
+            let options = ListOptions { field_selector, ..ListOptions::default() };
+            let selected = client.list(resource, "default", &options).await?;
+            let names: Vec<&str> = selected.items.iter().map(|object| object.meta().name.as_str()).collect();
+            assert_eq!(names, ["b"]);
+        }
+        let patch = json!({"port": "90"});
+        let patched = client.patch(v2, "default", "a", PatchKind::Merge, patch).await?.value();
+        assert_eq!((&patched["host"], &patched["port"]), (&json!("one"), &json!("90")));
+        assert_eq!(client.get(v1, "default", "a").await?.value()["hostPort"], json!("one:90"));
         Ok(())
     });
 }
