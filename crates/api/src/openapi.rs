@@ -8,7 +8,7 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-pub use descriptions::describe;
+pub use descriptions::{describe, describe_header};
 pub use documents::{DOCUMENTS, VERSION_2};
 
 /// One document of `/openapi/v3`, or that of `/openapi/v2`.
@@ -16,13 +16,18 @@ pub use documents::{DOCUMENTS, VERSION_2};
 pub struct Document {
     /// Its path below `/openapi/v3/`, such as `apis/apps/v1`.
     pub path: &'static str,
-    /// A hash of its content, for caches.
-    pub hash: &'static str,
+    /// A hash of its content as it is here, without descriptions.
+    hash: &'static str,
     /// Its JSON, gzip-compressed.
     pub gzip: &'static [u8],
 }
 
 impl Document {
+    /// A hash of its content with what is said of its types and fields, for caches.
+    pub fn described_hash(&self) -> String {
+        format!("{}{:08X}", self.hash, descriptions::checksum())
+    }
+
     /// Its JSON.
     pub fn json(&self) -> std::io::Result<Vec<u8>> {
         let mut out = Vec::new();

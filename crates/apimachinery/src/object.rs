@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A reference to an owner, as in `metadata.ownerReferences`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,18 +115,27 @@ impl Object {
     /// The bytes that the datastore keeps: `apiVersion`, `kind` and `metadata` first, without a resource version, which
     /// is the datastore's revision of the write and known only afterwards.
     pub fn to_stored(value: &Value) -> Result<Bytes, DecodeError> {
+        let mut metadata = value["metadata"].as_object().cloned().unwrap_or_default();
+        metadata.remove("resourceVersion");
+        Self::laid_out(value, &metadata)
+    }
+
+    /// An object as JSON whose first fields are `apiVersion`, `kind` and this `metadata`: lists and the datastore cut there.
+    fn laid_out(value: &Value, metadata: &Map<String, Value>) -> Result<Bytes, DecodeError> {
         let failed = |source| DecodeError { what: "object", source };
         let mut out = Vec::with_capacity(1024);
-        let empty = serde_json::Map::new();
+        let empty = Map::new();
         let object = value.as_object().unwrap_or(&empty);
-        let mut metadata = object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
-        metadata.remove("resourceVersion");
-        out.extend_from_slice(b"{\"apiVersion\":");
-        serde_json::to_writer(&mut out, &object.get("apiVersion")).map_err(failed)?;
-        out.extend_from_slice(b",\"kind\":");
-        serde_json::to_writer(&mut out, &object.get("kind")).map_err(failed)?;
-        out.extend_from_slice(b",\"metadata\":");
-        serde_json::to_writer(&mut out, &metadata).map_err(failed)?;
+        out.push(b'{');
+        for header in ["apiVersion", "kind"] {
+            if let Some(field) = object.get(header) {
+                out.extend_from_slice(format!("\"{header}\":").as_bytes());
+                serde_json::to_writer(&mut out, field).map_err(failed)?;
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(b"\"metadata\":");
+        serde_json::to_writer(&mut out, metadata).map_err(failed)?;
         for (key, field) in object {
             if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") {
                 out.push(b',');
@@ -148,8 +157,9 @@ impl Object {
 
     /// Takes over a dynamic value.
     pub fn from_value(value: &Value) -> Result<Self, DecodeError> {
-        let json = serde_json::to_vec(value).map_err(|source| DecodeError { what: "object", source })?;
-        Self::from_json(json.into())
+        let none = Map::new();
+        let metadata = value["metadata"].as_object().unwrap_or(&none);
+        Self::from_json(Self::laid_out(value, metadata)?)
     }
 
     /// The metadata.

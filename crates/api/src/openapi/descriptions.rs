@@ -14,10 +14,14 @@ struct Description {
     fields: HashMap<String, String>,
 }
 
+/// `NAME<tab>TEXT` for a type, `<tab>FIELD<tab>TEXT` for each of its fields; made by the build.
+const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.gz"));
+/// A type that says of `apiVersion` and `kind` what holds for all objects.
+const HEADER: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+
 static ALL: LazyLock<HashMap<String, Description>> = LazyLock::new(|| {
-    let archive = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.gz")).as_slice();
     let mut text = String::new();
-    let read = GzDecoder::new(archive).read_to_string(&mut text);
+    let read = GzDecoder::new(ARCHIVE).read_to_string(&mut text);
     assert!(read.is_ok(), "the archive was made by the build");
     parse(&text)
 });
@@ -38,9 +42,29 @@ fn parse(text: &str) -> HashMap<String, Description> {
     all
 }
 
+/// The checksum of all descriptions: the last eight bytes of a gzip file are that of its content, and its length.
+pub(super) fn checksum() -> u32 {
+    let trailer = ARCHIVE.len().saturating_sub(8);
+    ARCHIVE[trailer..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Describes `apiVersion` and `kind` among the properties of an object's schema.
+pub fn describe_header(properties: &mut Map<String, Value>) {
+    let Some(header) = ALL.get(HEADER) else { return };
+    for field in ["apiVersion", "kind"] {
+        if let (Some(property), Some(text)) = (properties.get_mut(field), header.fields.get(field)) {
+            put(property, text);
+        }
+    }
+}
+
 /// Puts descriptions into schemas that have none, by their names: `io.k8s.api.core.v1.Pod`.
 pub fn describe(schemas: &mut Map<String, Value>) {
     for (name, schema) in schemas.iter_mut() {
+        let is_kind = !schema["x-kubernetes-group-version-kind"].is_null();
+        if let Some(properties) = schema["properties"].as_object_mut().filter(|_| is_kind) {
+            describe_header(properties);
+        }
         let Some(description) = ALL.get(name.as_str()) else { continue };
         put(schema, &description.text);
         for (field, property) in schema["properties"].as_object_mut().into_iter().flatten() {
@@ -73,7 +97,13 @@ mod tests {
         let pod = "io.k8s.api.core.v1.Pod";
         let mut schemas = Map::from_iter([
             (meta.to_owned(), json!({"properties": {"creationTimestamp": {"type": "string"}, "odd": {}}})),
-            (pod.to_owned(), json!({"properties": {"spec": {"$ref": "#/x"}}})),
+            (
+                pod.to_owned(),
+                json!({
+                    "properties": {"apiVersion": {"type": "string"}, "spec": {"$ref": "#/x"}},
+                    "x-kubernetes-group-version-kind": [{"group": "", "version": "v1", "kind": "Pod"}],
+                }),
+            ),
         ]);
         describe(&mut schemas);
         let text = |value: &serde_json::Value| value["description"].as_str().unwrap_or_default().to_owned();
@@ -83,6 +113,8 @@ mod tests {
             text(created).starts_with("CreationTimestamp is a timestamp") && text(created).contains("\n\nPopulated")
         );
         assert_eq!(schemas[meta]["properties"]["odd"], json!({}));
+        let version = &schemas[pod]["properties"]["apiVersion"];
+        assert!(text(version).starts_with("APIVersion defines the versioned schema"), "{version}");
         let spec = &schemas[pod]["properties"]["spec"];
         assert_eq!(spec["allOf"], json!([{"$ref": "#/x"}]));
         assert!(text(spec).starts_with("Specification of the desired behavior of the pod"));

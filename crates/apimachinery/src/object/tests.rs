@@ -30,3 +30,10 @@ fn readers_of_one_type_share_the_decoded_value() {
     let (one, two) = (object.typed::<serde_json::Value>().unwrap(), object.typed::<serde_json::Value>().unwrap());
     assert!(std::sync::Arc::ptr_eq(&one, &two));
 }
+
+#[test]
+fn an_item_of_a_list_keeps_the_fields_that_come_before_its_metadata_in_the_alphabet() {
+    let value = json!({"apiVersion": "v1", "kind": "Port", "metadata": {"name": "a"}, "host": "b", "spec": {}});
+    let object = Object::from_value(&value).expect("it is an object");
+    assert_eq!(object.json_without_header(), br#""metadata":{"name":"a"},"host":"b","spec":{}}"#);
+}

@@ -63,7 +63,7 @@ impl Packed {
         if let Some(schemas) = schemas.as_object_mut() {
             api::openapi::describe(schemas);
         }
-        Ok(Self { hash: document.hash.to_owned(), ..Self::new(&value)? })
+        Ok(Self { hash: document.described_hash(), ..Self::new(&value)? })
     }
 
     fn answer(&self, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
@@ -114,14 +114,14 @@ const SCHEMAS: &[&str] = &["components", "schemas"];
 impl OpenApi {
     /// `/openapi/v3`.
     pub(crate) fn index(&self, custom: &Arc<CustomResources>) -> Value {
-        let entry = |path: &str, hash: &str| {
+        let entry = |path: &str, hash: String| {
             (path.to_owned(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
         };
         let mut paths: Map<String, Value> =
-            api::openapi::DOCUMENTS.iter().map(|document| entry(document.path, document.hash)).collect();
+            api::openapi::DOCUMENTS.iter().map(|document| entry(document.path, document.described_hash())).collect();
         for path in custom_paths(custom) {
             if let Ok(document) = self.custom(&path, custom) {
-                paths.extend([entry(&path, &document.hash)]);
+                paths.extend([entry(&path, document.hash)]);
             }
         }
         json!({"paths": paths})

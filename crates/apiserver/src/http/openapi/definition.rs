@@ -68,10 +68,13 @@ fn add_meta(schema: &mut Value, meta: &str, description: &str, version: Version)
     if !properties.is_object() {
         *properties = json!({});
     }
-    properties["apiVersion"] =
-        json!({"type": "string", "description": "The version of the API group that this object is in."});
-    properties["kind"] = json!({"type": "string", "description": "The kind that this object is of."});
+    for header in ["apiVersion", "kind"] {
+        properties[header] = json!({"type": "string"});
+    }
     properties["metadata"] = metadata;
+    if let Some(properties) = properties.as_object_mut() {
+        api::openapi::describe_header(properties);
+    }
 }
 
 /// Takes out what version 2 can't say, and what its clients stumble over.
