@@ -4,6 +4,7 @@
 //! Absent until what they serve exists: PodSecurity, DefaultStorageClass, StorageObjectInUseProtection.
 //! Webhooks are asked after the plugins ([`Webhooks`]).
 
+mod certificates;
 mod default_toleration_seconds;
 mod expression;
 mod limit_ranger;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use apimachinery::Admission;
 use component_base::Random;
 
+pub use certificates::ClusterTrustBundleAttest;
 pub use default_toleration_seconds::DefaultTolerationSeconds;
 pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
@@ -50,6 +52,7 @@ pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
+        Box::new(ClusterTrustBundleAttest),
         Box::new(PodResizeValidator),
         Box::new(MutatingAdmissionPolicy),
         Box::new(ValidatingAdmissionPolicy),

@@ -219,18 +219,8 @@ fn endpoint(config: &ClientConfig, timeout: Duration, reader: &dyn Reader) -> Re
     let slash = if path.starts_with('/') { "" } else { "/" };
     let url = format!("https://{name}.{namespace}.svc:{port}{slash}{path}{query}");
     let found = reader.get(SERVICES, namespace, name);
-    let spec = found.ok_or_else(|| format!("Post {url:?}: service {name:?} not found"))?.value()["spec"].take();
-    let dial = match (spec["type"].as_str(), spec["clusterIP"].as_str()) {
-        (Some("ExternalName"), _) => format!("{}:{port}", spec["externalName"].as_str().unwrap_or_default()),
-        (_, Some(ip)) if ip != "None" && !ip.is_empty() => {
-            let mut ports = spec["ports"].as_array().into_iter().flatten();
-            if !ports.any(|p| p["port"].as_u64() == Some(u64::from(port))) {
-                return Err(format!("Post {url:?}: no service port {port} found for service {name:?}"));
-            }
-            format!("{ip}:{port}")
-        }
-        _ => return Err(format!("Post {url:?}: service {name:?} has no cluster address")),
-    };
+    let service = found.ok_or_else(|| format!("Post {url:?}: service {name:?} not found"))?.value();
+    let dial = registry::services::cluster_address(&service, port).map_err(|why| format!("Post {url:?}: {why}"))?;
     Ok(Endpoint { url, dial: Some(dial), ca })
 }
 

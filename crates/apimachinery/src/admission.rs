@@ -84,6 +84,23 @@ pub trait Reader: Send + Sync {
     fn get(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Object>>;
     /// All objects of a namespace (or of the cluster, if `namespace` is empty).
     fn list(&self, resource: &'static Resource, namespace: &str) -> Vec<Arc<Object>>;
+    /// Whether `user` may do that, by the server's authorizers. Who has none says no.
+    fn allows(&self, _user: &UserInfo, _wish: &Wish<'_>) -> bool {
+        false
+    }
+}
+
+/// What somebody wants to do in the cluster as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish<'a> {
+    /// The verb, such as `sign`.
+    pub verb: &'a str,
+    /// The API group.
+    pub group: &'a str,
+    /// The resource, which need not be one that is stored.
+    pub resource: &'a str,
+    /// The object's name.
+    pub name: &'a str,
 }
 
 /// What a write takes from another object, as from a quota.

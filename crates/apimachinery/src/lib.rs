@@ -23,7 +23,7 @@ pub mod strategy;
 mod structural;
 pub mod yaml;
 
-pub use admission::{Admission, AdmissionRequest, Charge, Operation, Reader, RemoteAdmission, UserInfo};
+pub use admission::{Admission, AdmissionRequest, Charge, Operation, Reader, RemoteAdmission, UserInfo, Wish};
 pub use field::{FieldError, FieldPath};
 pub use intstr::IntOrString;
 pub use object::{DecodeError, Meta, Object, OwnerReference};

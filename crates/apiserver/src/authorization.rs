@@ -6,7 +6,7 @@ pub(crate) mod rbac;
 
 use std::sync::Arc;
 
-use apimachinery::{ApiError, UserInfo};
+use apimachinery::{ApiError, Object, Reader, Resource, UserInfo, Wish};
 use parking_lot::RwLock;
 
 use crate::cache::Caches;
@@ -106,6 +106,30 @@ impl Authorizer {
         let built = Arc::new(rbac::Graph::build(&*self.caches));
         *self.graph.write() = (revisions, built.clone());
         built
+    }
+}
+
+/// What plugins know of the world: the objects of the cache, and who may do what.
+impl Reader for Authorizer {
+    fn get(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.caches.get(resource, namespace, name)
+    }
+
+    fn list(&self, resource: &'static Resource, namespace: &str) -> Vec<Arc<Object>> {
+        self.caches.list(resource, namespace)
+    }
+
+    fn allows(&self, user: &UserInfo, wish: &Wish<'_>) -> bool {
+        let Wish { verb, group, resource, name } = wish;
+        let attributes = Attributes {
+            verb: (*verb).to_owned(),
+            group: (*group).to_owned(),
+            version: "*".to_owned(),
+            resource: (*resource).to_owned(),
+            name: (*name).to_owned(),
+            ..Attributes::default()
+        };
+        self.authorize(user, &attributes).is_allowed()
     }
 }
 

@@ -25,6 +25,7 @@ pub use apply::Configuration;
 pub use delete::Deleted;
 pub use list::Selection;
 
+use crate::authorization::Authorizer;
 use crate::cache::Caches;
 use crate::catalog::KindRules;
 use crate::service_network::ServiceNetwork;
@@ -80,6 +81,7 @@ impl RequestContext {
 pub struct Engine {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) authorizer: Authorizer,
     pub(crate) admission: Vec<Box<dyn Admission>>,
     pub(crate) remote_admission: Arc<dyn RemoteAdmission>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -98,7 +100,8 @@ impl Engine {
         random: Arc<Random>,
         service_network: ServiceNetwork,
     ) -> Self {
-        Self { datastore, caches, admission, remote_admission, clock, random, service_network }
+        let authorizer = Authorizer::new(caches.clone());
+        Self { datastore, caches, authorizer, admission, remote_admission, clock, random, service_network }
     }
 
     /// The watch cache.

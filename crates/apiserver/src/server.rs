@@ -67,7 +67,6 @@ pub struct ApiServer {
     engine: Engine,
     caches: Arc<Caches>,
     authenticator: Authenticator,
-    authorizer: Authorizer,
     clock: Arc<dyn Clock>,
     node_connector: RwLock<Option<Arc<dyn NodeConnector>>>,
     external_address: String,
@@ -108,7 +107,6 @@ impl ApiServer {
         let server = Arc::new(Self {
             engine,
             authenticator: Authenticator::new(config.authority, caches.clone(), config.clock.clone()),
-            authorizer: Authorizer::new(caches.clone()),
             caches,
             clock: config.clock,
             node_connector: RwLock::new(None),
@@ -188,7 +186,7 @@ impl ApiServer {
 
     /// The authorizer.
     pub fn authorizer(&self) -> &Authorizer {
-        &self.authorizer
+        &self.engine.authorizer
     }
 
     /// Sets the way to kubelets. Until then requests for containers are answered "unavailable".

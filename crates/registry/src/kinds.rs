@@ -1,7 +1,9 @@
 //! The kinds that have rules.
 
+mod apiservices;
 mod autoscaling;
 mod batch;
+pub(crate) mod certificates;
 mod config_map;
 mod coordination;
 mod custom_resource_definition;
@@ -68,6 +70,10 @@ pub(crate) fn rules(group: &str, kind: &str) -> &'static Rules {
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding") => &policies::VALIDATING_BINDING,
         ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding") => &policies::MUTATING_BINDING,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &custom_resource_definition::RULES,
+        ("apiregistration.k8s.io", "APIService") => &apiservices::RULES,
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::SIGNING_REQUEST,
+        ("certificates.k8s.io", "ClusterTrustBundle") => &certificates::TRUST_BUNDLE,
+        ("certificates.k8s.io", "PodCertificateRequest") => &certificates::POD_CERTIFICATE,
         ("coordination.k8s.io", "Lease") => &coordination::RULES,
         ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => &rbac::ROLE,

@@ -10,6 +10,7 @@ pub mod custom;
 mod defaults;
 mod kinds;
 pub mod metadata;
+pub mod pem;
 pub mod pods;
 mod print;
 pub mod quota;

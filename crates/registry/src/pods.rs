@@ -6,6 +6,7 @@
 mod containers;
 mod placement;
 mod prepare;
+mod projections;
 pub(crate) mod resources;
 mod row;
 mod spec;

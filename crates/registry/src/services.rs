@@ -39,6 +39,24 @@ fn prepare_update(new: &mut Value, old: &Value, context: &WriteContext<'_>) {
     }
 }
 
+/// Where a Service answers on `port`, as `host:port`; why it does not is said in upstream's words (`ResolveCluster` in
+/// `apiserver/pkg/util/proxy`).
+pub fn cluster_address(service: &Value, port: u16) -> Result<String, String> {
+    let spec = &service["spec"];
+    match (text(spec, "type"), text(spec, "clusterIP")) {
+        ("ExternalName", _) => Ok(format!("{}:{port}", text(spec, "externalName"))),
+        (_, "None") => Err("cannot route to service with ClusterIP \"None\"".to_owned()),
+        (_, address) if list(spec, "ports").iter().any(|p| int(p, "port") == Some(i64::from(port))) => {
+            let v6 = address.contains(':');
+            Ok(if v6 { format!("[{address}]:{port}") } else { format!("{address}:{port}") })
+        }
+        _ => {
+            let name = text(&service["metadata"], "name");
+            Err(format!("no service port {port} found for service {name:?}"))
+        }
+    }
+}
+
 /// Sentences about what is set but ignored or on its way out.
 fn warnings(o: &Value) -> Vec<String> {
     let spec = &o["spec"];

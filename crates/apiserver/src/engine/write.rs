@@ -268,7 +268,7 @@ impl Engine {
     ) -> Result<(), ApiError> {
         let name = admitted_name(target, object);
         let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
-        self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &*self.caches))?;
+        self.admission.iter().try_for_each(|plugin| plugin.admit(&mut request, &self.authorizer))?;
         let changed = self.remote_admission.admit(&mut request, &*self.caches).await?;
         if changed && matches!(operation, Operation::Create | Operation::Update) {
             // Whoever changed it knows neither the schema nor its defaults.
@@ -290,7 +290,7 @@ impl Engine {
     ) -> Result<(), ApiError> {
         let name = admitted_name(target, object);
         let mut request = self.admission_request(context, operation, Target { name: &name, ..target }, object, old);
-        self.admission.iter().try_for_each(|plugin| plugin.validate(&mut request, &*self.caches))?;
+        self.admission.iter().try_for_each(|plugin| plugin.validate(&mut request, &self.authorizer))?;
         self.remote_admission.validate(&mut request, &*self.caches).await
     }
 

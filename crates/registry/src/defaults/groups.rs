@@ -33,6 +33,7 @@ pub(super) static RULES: &[(&str, Rule)] = &[
         default_absent(spec, "conversion", json!({"strategy": "None"}));
     }),
     ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", |o| default_absent(o, "port", 443)),
+    ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference", |o| default_absent(o, "port", 443)),
     ("apps.v1.DaemonSet", daemon_set),
     ("apps.v1.Deployment", deployment),
     ("apps.v1.ReplicaSet", |o| nested(o, "spec", |spec| default_absent(spec, "replicas", 1))),

@@ -1,21 +1,17 @@
 //! Kinds whose only rules are their rows and when their generation grows.
 
-use apimachinery::names::{dns_subdomain, path_segment};
+use apimachinery::names::path_segment;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::print::{age, human_duration, labels, name, or_none, since};
+use crate::print::{age, name, or_none, since};
 use crate::rules::{Generation, Rules, Selectable, at_path, is_deleting};
 use crate::value::{has, int, list, text, time};
 
 /// The rules of kinds that have no file of their own.
 pub(super) fn rules(group: &str, kind: &str) -> Option<&'static Rules> {
     Some(match (group, kind) {
-        ("apiregistration.k8s.io", "APIService") => &API_SERVICE,
-        ("certificates.k8s.io", "CertificateSigningRequest") => &SIGNING_REQUEST,
-        ("certificates.k8s.io", "ClusterTrustBundle") => &TRUST_BUNDLE,
-        ("certificates.k8s.io", "PodCertificateRequest") => &POD_CERTIFICATE,
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => &FLOW_SCHEMA,
         ("flowcontrol.apiserver.k8s.io", _) => &PRIORITY_LEVEL,
         ("networking.k8s.io", "IPAddress") => &IP_ADDRESS,
@@ -41,79 +37,6 @@ const PLAIN: Rules = Rules { name: subdomain, ..Rules::NONE };
 pub(super) fn holds(o: &Value, kind: &str) -> bool {
     list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind && text(c, "status") == "True")
 }
-
-/// Whether there is a condition of this type.
-fn has_condition(o: &Value, kind: &str) -> bool {
-    list(&o["status"], "conditions").iter().any(|c| text(c, "type") == kind)
-}
-
-static API_SERVICE: Rules = Rules {
-    name: |name, _| path_segment(name),
-    row: Some(|o, now| {
-        let service = &o["spec"]["service"];
-        let shown = format!("{}/{}", text(service, "namespace"), text(service, "name"));
-        let condition = list(&o["status"], "conditions").iter().find(|c| text(c, "type") == "Available");
-        let available = condition.map_or_else(
-            || "Unknown".to_owned(),
-            |c| match (text(c, "status"), text(c, "reason")) {
-                (status, reason) if status == "True" || reason.is_empty() => status.to_owned(),
-                (status, reason) => format!("{status} ({reason})"),
-            },
-        );
-        vec![name(o), json!(if service.is_null() { "Local" } else { &shown }), json!(available), age(o, now)]
-    }),
-    ..PLAIN
-};
-
-const OF_SIGNER: Selectable = Selectable { names: &["spec.signerName"], read: at_path };
-
-static SIGNING_REQUEST: Rules = Rules {
-    name: |name, _| path_segment(name),
-    selectable: OF_SIGNER,
-    row: Some(|o, now| {
-        let spec = &o["spec"];
-        let asked = int(spec, "expirationSeconds").map_or_else(|| "<none>".to_owned(), human_duration);
-        let mut status = match (has_condition(o, "Denied"), has_condition(o, "Approved")) {
-            (true, _) => "Denied",
-            (false, true) => "Approved",
-            (false, false) => "Pending",
-        }
-        .to_owned();
-        if has_condition(o, "Failed") {
-            status.push_str(",Failed");
-        }
-        if !text(&o["status"], "certificate").is_empty() {
-            status.push_str(",Issued");
-        }
-        let signer = json!(or_none(text(spec, "signerName")));
-        vec![name(o), age(o, now), signer, json!(text(spec, "username")), json!(asked), json!(status)]
-    }),
-    ..Rules::NONE
-};
-
-static TRUST_BUNDLE: Rules = Rules {
-    name: |name, _| dns_subdomain(&name.replace(':', ".")),
-    unconditional_update: false,
-    selectable: OF_SIGNER,
-    row: Some(|o, _| vec![name(o), json!(or_none(text(&o["spec"], "signerName")))]),
-    ..Rules::NONE
-};
-
-static POD_CERTIFICATE: Rules = Rules {
-    unconditional_update: false,
-    selectable: Selectable { names: &["spec.signerName", "spec.podName", "spec.nodeName"], read: at_path },
-    row: Some(|o, _| {
-        let spec = &o["spec"];
-        let states = ["Issued", "Denied", "Failed"];
-        let last = list(&o["status"], "conditions").iter().rfind(|c| states.contains(&text(c, "type")));
-        let mut cells = vec![name(o)];
-        cells.extend(["podName", "serviceAccountName", "nodeName", "signerName"].map(|key| json!(text(spec, key))));
-        cells.push(json!(last.map_or("Pending", |c| text(c, "type"))));
-        cells.push(labels(spec, "unverifiedUserAnnotations"));
-        cells
-    }),
-    ..PLAIN
-};
 
 static FLOW_SCHEMA: Rules = Rules {
     row: Some(|o, now| {

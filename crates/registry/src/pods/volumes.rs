@@ -5,6 +5,7 @@ use apimachinery::{FieldError, FieldPath};
 use serde_json::Value;
 
 use super::containers::{FILE_FIELDS, field_ref, resource_field_ref};
+use super::projections::projections;
 use crate::check::{Seen, invalid_each, one_of};
 use crate::value::{has, int, list, quantity, text};
 
@@ -47,7 +48,7 @@ fn no_steps_back(path: &FieldPath, target: &str) -> Vec<FieldError> {
 }
 
 /// A path below something that does not start with `..`.
-fn unreserved_path(path: &FieldPath, target: &str) -> Vec<FieldError> {
+pub(super) fn unreserved_path(path: &FieldPath, target: &str) -> Vec<FieldError> {
     let mut faults = descending_path(path, target);
     if target.starts_with("..") && !target.starts_with("../") {
         faults.push(FieldError::invalid(path, target, "must not start with '..'"));
@@ -107,7 +108,7 @@ fn source(path: &FieldPath, volume: &Value) -> Vec<FieldError> {
     faults
 }
 
-fn required(path: &FieldPath, source: &Value, key: &str) -> Vec<FieldError> {
+pub(super) fn required(path: &FieldPath, source: &Value, key: &str) -> Vec<FieldError> {
     if text(source, key).is_empty() { vec![FieldError::required(&path.child(key), "")] } else { Vec::new() }
 }
 
@@ -188,7 +189,7 @@ fn mode_and_items(path: &FieldPath, source: &Value) -> Vec<FieldError> {
     faults
 }
 
-fn key_to_path(path: &FieldPath, item: &Value) -> Vec<FieldError> {
+pub(super) fn key_to_path(path: &FieldPath, item: &Value) -> Vec<FieldError> {
     let mut faults = required(path, item, "key");
     let target = text(item, "path");
     if target.is_empty() {
@@ -200,7 +201,7 @@ fn key_to_path(path: &FieldPath, item: &Value) -> Vec<FieldError> {
     faults
 }
 
-fn downward_file(path: &FieldPath, file: &Value) -> Vec<FieldError> {
+pub(super) fn downward_file(path: &FieldPath, file: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let target = text(file, "path");
     if target.is_empty() {
@@ -224,59 +225,5 @@ fn downward_file(path: &FieldPath, file: &Value) -> Vec<FieldError> {
         }
     }
     faults.extend(mode(path, file, "mode"));
-    faults
-}
-
-fn projections(path: &FieldPath, projected: &Value) -> Vec<FieldError> {
-    let mut faults = Vec::new();
-    for (at, source) in list(projected, "sources").iter().enumerate() {
-        let here = path.child("sources").index(at);
-        for key in ["secret", "configMap"] {
-            if has(source, key) {
-                faults.extend(required(&here.child(key), &source[key], "name"));
-                for (nth, item) in list(&source[key], "items").iter().enumerate() {
-                    faults.extend(key_to_path(&here.child(key).child("items").index(nth), item));
-                }
-            }
-        }
-        for file in list(&source["downwardAPI"], "items") {
-            faults.extend(downward_file(&here.child("downwardAPI"), file));
-        }
-        let token = &source["serviceAccountToken"];
-        if !token.is_null() {
-            faults.extend(token_projection(path, &here.child("serviceAccountToken"), token));
-        }
-        if entries_count(source) > 1 {
-            faults.push(FieldError::forbidden(&here, "may not specify more than 1 volume type per source"));
-        }
-    }
-    faults
-}
-
-fn entries_count(source: &Value) -> usize {
-    source.as_object().map_or(0, |o| o.values().filter(|v| !v.is_null()).count())
-}
-
-fn token_projection(volume: &FieldPath, path: &FieldPath, token: &Value) -> Vec<FieldError> {
-    let mut faults = Vec::new();
-    let seconds = path.child("expirationSeconds");
-    match int(token, "expirationSeconds") {
-        None => faults.push(FieldError::required(&seconds, "")),
-        Some(n) if n < 600 => {
-            faults.push(FieldError::invalid(&seconds, n, "may not specify a duration less than 10 minutes"));
-        }
-        Some(n) if n > 1 << 32 => {
-            faults.push(FieldError::invalid(&seconds, n, "may not specify a duration larger than 2^32 seconds"));
-        }
-        Some(_) => {}
-    }
-    let target = text(token, "path");
-    // Upstream shows the volume's path here.
-    let here = volume.child("path");
-    if target.is_empty() {
-        faults.push(FieldError::required(&here, ""));
-    } else {
-        faults.extend(unreserved_path(&here, target));
-    }
     faults
 }
