@@ -71,3 +71,18 @@ fn a_resize_on_its_way_counts_by_the_larger_side() {
     pod["status"]["conditions"] = json!([]);
     assert_eq!(of(&pod), "20000m 100Mi / 20000m 100Mi");
 }
+
+/// Pods made by chance, with what upstream says that they request (`xtask/golden/scheduler`).
+#[test]
+fn upstream_would_count_the_same() {
+    for (number, line) in include_str!("../../golden/requests.jsonl").lines().enumerate() {
+        let case: Value = serde_json::from_str(line).expect("a case");
+        let (needs, scored) = Resources::of_pod(&case["pod"]);
+        let found = json!({
+            "cpu": needs.milli_cpu, "memory": needs.memory,
+            "other": if needs.other.is_empty() { Value::Null } else { json!(needs.other) },
+            "scoredCpu": scored.milli_cpu, "scoredMemory": scored.memory,
+        });
+        assert_eq!(found, case["asked"], "case {number}");
+    }
+}

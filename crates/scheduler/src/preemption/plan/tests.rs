@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
-use super::{Nomination, Observed, plan};
+use super::{Candidate, Nomination, Observed, candidates, plan};
 use crate::pod_info::PodInfo;
 use crate::schedule::Framework;
 use crate::snapshot::Snapshot;
@@ -195,4 +195,50 @@ fn a_pod_that_others_keep_away_makes_them_go() {
         {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}});
     let placed = vec![("a", pod("v", 1, 100, 1, &apart)), ("a", simple("w", 1, 100, 1))];
     assert_eq!(Case::new(simple("p", 10, 100, 0), &["a"], placed).decide(), "a: v");
+}
+
+/// Clusters made by chance, with what upstream decides (`xtask/golden/scheduler`).
+#[test]
+fn upstream_would_decide_the_same() {
+    for (number, line) in include_str!("../../../golden/preemption.jsonl").lines().enumerate() {
+        let case: Value = serde_json::from_str(line).expect("a case");
+        let of = |value: &Value| PodInfo::new(Arc::new(serde_json::from_value::<Pod>(value.clone()).expect("a Pod")));
+        let all = |key: &str| case[key].as_array().into_iter().flatten();
+        let nodes = all("nodes").map(|node| Arc::new(serde_json::from_value::<Node>(node.clone()).expect("a node")));
+        let placed = all("pods").map(|pod| (pod["spec"]["nodeName"].as_str().unwrap_or("").to_owned(), of(pod)));
+        let mut snapshot = Snapshot::new(nodes.collect(), placed);
+        if let Some(node) = case["nominated"]["waits"].as_str() {
+            snapshot.nominated = Arc::new([(node.to_owned(), vec![Arc::new(of(&case["waits"]))])].into());
+        }
+        let (framework, wants) = (Framework::default(), of(&case["pod"]));
+        let error = framework.schedule(&wants, &snapshot, 0, &Random::from_seed(1)).expect_err("it does not fit");
+        let refusals: BTreeMap<&str, &[String]> =
+            error.statuses.iter().map(|(node, status)| (node.as_str(), status.reasons.as_slice())).collect();
+        assert_eq!(json!(refusals), case["refusals"], "case {number}");
+        let budgets: Vec<_> =
+            all("budgets").map(|b| Arc::new(serde_json::from_value(b.clone()).expect("a budget"))).collect();
+        let observed = Observed {
+            framework: &framework,
+            pod: &wants,
+            snapshot: &snapshot,
+            statuses: &error.statuses,
+            budgets: &budgets,
+            now: "2026-01-02T00:00:00Z".parse().expect("a time"),
+            offset: 0,
+        };
+        let resolvable = |index: &usize| !error.statuses[snapshot.nodes[*index].name()].unresolvable;
+        let nodes: Vec<usize> = (0..snapshot.nodes.len()).filter(resolvable).collect();
+        let (candidates, _) = candidates(&observed, &nodes);
+        let victims = |candidate: &Candidate| candidate.victims.iter().map(|victim| victim.name().to_owned()).collect();
+        let candidates: BTreeMap<String, Vec<String>> =
+            candidates.iter().map(|candidate| (candidate.node.clone(), victims(candidate))).collect();
+        assert_eq!(json!(candidates), case["candidates"], "case {number}");
+        let decided = plan(&observed);
+        if let Nomination::Node(candidate) = &decided.nomination {
+            assert!(all("chosen").any(|node| *node == candidate.node), "case {number}: {}", candidate.node);
+        }
+        if case["message"] != "" {
+            assert_eq!(format!("preemption: {}", decided.message), case["message"], "case {number}");
+        }
+    }
 }
