@@ -14,7 +14,6 @@ mod remote_command;
 mod request;
 mod serve;
 mod service;
-mod spdy;
 mod table;
 mod upgrade;
 mod watch;

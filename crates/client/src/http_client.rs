@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use component_base::Supervisor;
-use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
 
 use crate::https::{ServerUrl, TlsSettings, client_config};
 use crate::rest::Connections;
@@ -38,6 +39,15 @@ impl HttpClient {
         let name = tls.server_name.clone().or_else(|| Some(server.host.clone()));
         let connections = Connections::new(place, config.map(Into::into), name, supervisor);
         Ok(Self { authority: server.authority.clone(), connections })
+    }
+
+    /// Sends a request, whose body may be a stream and whose answer may switch to another protocol. Its URI is a path,
+    /// and its headers are complete. An error is a sentence in Go's words.
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Incoming>, String>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        self.connections.send_upgrade(request).await
     }
 
     /// Posts JSON to `path`, which may have a query; gives the answer's status and body. An error is a sentence in Go's

@@ -11,6 +11,7 @@ mod informer;
 pub mod kubeconfig;
 mod queue;
 pub mod rest;
+pub mod spdy;
 mod transport;
 
 pub use client::{Client, typed_value};

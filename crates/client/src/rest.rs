@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 pub use answer::{Response, Streaming};
-pub use websocket::WebSocket;
+pub use websocket::{WebSocket, bytes};
 
 use crate::https::{Secret, ServerUrl, TlsSettings};
 pub(crate) use connections::Connections;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::spdy::{self, Stream};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::upgrade::Upgraded;
@@ -15,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::spdy::{self, Stream};
 use super::upgrade::{Served, Transport};
 use super::websocket;
 use crate::node_connector::{ContainerTarget, NodeConnector};

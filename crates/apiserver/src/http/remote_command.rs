@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use client::spdy::{self, Stream, StreamReader, StreamWriter};
 use cri::{ByteReader, ExecOptions, ExecSession, RuntimeError, Terminal, TerminalSize};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
-use super::spdy::{self, Stream, StreamReader, StreamWriter};
 use super::upgrade::Served;
 
 /// The protocols of exec and attach.

@@ -17,7 +17,6 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
-use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
 use super::remote_command::{Session, exit_status, resize};
 use super::upgrade::{CHUNK, Served};
@@ -41,18 +40,7 @@ async fn socket(connection: Upgraded) -> Socket {
 
 /// A WebSocket as a stream of bytes: the binary messages one after the other. The writer's shutdown is the closing handshake.
 pub(crate) async fn bytes(connection: Upgraded) -> (impl AsyncRead + Send + Unpin, impl AsyncWrite + Send + Unpin) {
-    let (sink, stream) = socket(connection).await.split();
-    let messages = stream.filter_map(|message| {
-        std::future::ready(match message {
-            Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
-            Ok(_) => None,
-            Err(error) => Some(Err(io::Error::other(error))),
-        })
-    });
-    let sink = sink
-        .sink_map_err(io::Error::other)
-        .with(|bytes: Bytes| std::future::ready(Ok::<_, io::Error>(Message::Binary(bytes))));
-    (StreamReader::new(messages), SinkWriter::new(CopyToBytes::new(sink)))
+    client::rest::bytes(socket(connection).await)
 }
 
 /// The protocols of logs.

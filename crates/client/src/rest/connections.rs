@@ -7,7 +7,7 @@ use component_base::Supervisor;
 use http::{Method, Request};
 use http_body_util::Full;
 use hyper::Response;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -59,7 +59,10 @@ impl Connections {
     }
 
     /// Sends over a connection of its own, which may then speak another protocol.
-    pub(super) async fn send_upgrade(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+    pub(crate) async fn send_upgrade<B>(&self, request: Request<B>) -> Result<Response<Incoming>, String>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
         let mut sender = self.open(true).await?;
         sender.send_request(request).await.map_err(|error| hyper_text(&error))
     }
@@ -80,7 +83,10 @@ impl Connections {
         }
     }
 
-    async fn open(&self, upgrades: bool) -> Result<Sender, String> {
+    async fn open<B>(&self, upgrades: bool) -> Result<SendRequest<B>, String>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
         let tls = self.tls.as_ref().map(|config| (config, self.server_name.as_deref()));
         let stream = https::connect(&self.server, tls).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| hyper_text(&error))?;

@@ -1,17 +1,23 @@
 //! WebSockets to the API server: exec, attach, port-forward (upstream: `client-go/transport/websocket`).
 
+use std::io;
+
 use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{Method, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
 use super::{RestClient, RestError, Streaming};
 
@@ -22,6 +28,25 @@ pub struct WebSocket {
     pub stream: WebSocketStream<TokioIo<Upgraded>>,
     /// The sub-protocol that the server chose; empty if none.
     pub protocol: String,
+}
+
+/// A WebSocket as a stream of bytes: the binary messages one after the other. The writer's shutdown is the closing handshake.
+pub fn bytes<S>(socket: WebSocketStream<S>) -> (impl AsyncRead + Send + Unpin, impl AsyncWrite + Send + Unpin)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sink, stream) = socket.split();
+    let messages = stream.filter_map(|message| {
+        std::future::ready(match message {
+            Ok(Message::Binary(bytes)) => Some(Ok(bytes)),
+            Ok(_) => None,
+            Err(error) => Some(Err(io::Error::other(error))),
+        })
+    });
+    let sink = sink
+        .sink_map_err(io::Error::other)
+        .with(|bytes: Bytes| std::future::ready(Ok::<_, io::Error>(Message::Binary(bytes))));
+    (StreamReader::new(messages), SinkWriter::new(CopyToBytes::new(sink)))
 }
 
 impl RestClient {

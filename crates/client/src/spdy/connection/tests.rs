@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::super::frame::{Decoder, Encoder, Frame, HEAD_BYTES, Head};
-use super::{Headers, serve};
+use super::{Headers, connect, serve};
 
 /// The client's side, frame by frame.
 struct Client {
@@ -86,4 +86,43 @@ async fn streams_out_of_order_are_reset_and_a_hang_up_ends_all() {
         assert!(streams.recv().await.is_none(), "the others were refused, and the client is gone");
     };
     tokio::join!(work, user, server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_speak_with_each_other_until_one_hangs_up() {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (reader, writer) = tokio::io::split(theirs);
+    let (mut streams, _farewell, serving) = serve(reader, writer);
+    let (reader, writer) = tokio::io::split(ours);
+    let (mut opener, carrying) = connect(reader, writer);
+    let server = async {
+        // Answers the second first.
+        let one = streams.recv().await.expect("a stream");
+        let mut two = streams.recv().await.expect("another");
+        let mut said = String::new();
+        two.reader.read_to_string(&mut said).await.expect("text");
+        two.writer.write(Bytes::from(format!("{} said {said}", two.headers["streamtype"]))).await.expect("it is heard");
+        two.writer.finish().await.expect("it is heard");
+        one
+    };
+    let client = async {
+        let headers = |of: &str| Headers::from([("streamtype".to_owned(), of.to_owned())]);
+        let mut one = opener.open(headers("error")).await.expect("the server is there");
+        let mut two = opener.open(headers("data")).await.expect("the server is there");
+        assert_eq!((one.id, two.id), (1, 3));
+        two.writer.write(Bytes::from_static(b"hello")).await.expect("it is heard");
+        two.writer.finish().await.expect("it is heard");
+        let mut said = String::new();
+        two.reader.read_to_string(&mut said).await.expect("text");
+        assert_eq!(said, "data said hello");
+        one.reader.read_to_string(&mut said).await.expect("an end");
+        assert_eq!(said, "data said hello", "the end of the connection is the end of its streams");
+    };
+    let hang_up = async {
+        tokio::select! {
+            () = serving => unreachable!("the client does not hang up"),
+            _one = async { let one = server.await; tokio::time::sleep(std::time::Duration::from_secs(1)).await; one } => {}
+        }
+    };
+    tokio::join!(hang_up, client, carrying);
 }

@@ -7,7 +7,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::frame::SpdyError;
 
 /// Names in lower case, values.
-pub(crate) type Headers = BTreeMap<String, String>;
+pub type Headers = BTreeMap<String, String>;
 
 /// The text that both sides know (SPDY/3.1 §2.6.10.1).
 const DICTIONARY: &[u8] = include_bytes!("dictionary.bin");

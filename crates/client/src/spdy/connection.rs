@@ -6,17 +6,20 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
 
 use super::Headers;
 use super::frame::{Decoder, Encoder, Frame, HEAD_BYTES, Head};
-use crate::http::upgrade::CHUNK;
 
+/// The most bytes that are read, and then said, at once.
+const CHUNK: usize = 32 << 10;
 /// Frames that wait to be sent: with 32 KiB each, 512 KiB a connection.
 const FRAMES_MAX: usize = 16;
 /// Pieces of a stream that wait to be read: with 32 KiB each, 512 KiB a stream.
@@ -35,17 +38,20 @@ const CANCEL: u32 = 5;
 
 /// A stream that the client has opened.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) id: u32,
+pub struct Stream {
+    /// Its number, odd.
+    pub id: u32,
     /// What it is for.
-    pub(crate) headers: Headers,
-    pub(crate) reader: StreamReader,
-    pub(crate) writer: StreamWriter,
+    pub headers: Headers,
+    /// What the other side says.
+    pub reader: StreamReader,
+    /// What this side says.
+    pub writer: StreamWriter,
 }
 
-/// What the client says on a stream.
+/// What the other side says on a stream.
 #[derive(Debug)]
-pub(crate) struct StreamReader {
+pub struct StreamReader {
     chunks: mpsc::Receiver<Bytes>,
     current: Bytes,
 }
@@ -69,9 +75,9 @@ impl AsyncRead for StreamReader {
     }
 }
 
-/// What the server says on a stream. An error means that the connection is gone.
+/// What this side says on a stream. An error means that the connection is gone.
 #[derive(Debug, Clone)]
-pub(crate) struct StreamWriter {
+pub struct StreamWriter {
     id: u32,
     frames: mpsc::Sender<Frame>,
 }
@@ -82,13 +88,13 @@ impl StreamWriter {
     }
 
     /// Says something.
-    pub(crate) async fn write(&self, bytes: Bytes) -> io::Result<()> {
+    pub async fn write(&self, bytes: Bytes) -> io::Result<()> {
         self.send(Frame::Data { id: self.id, fin: false, bytes }).await
     }
 
     /// Says all that `reader` gives, to its end. A reader's error is its end too: a terminal whose other side is closed reads as
     /// one.
-    pub(crate) async fn copy_from(&self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    pub async fn copy_from(&self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         while let Ok(count @ 1..) = reader.read(&mut buffer).await {
             self.write(Bytes::copy_from_slice(&buffer[..count])).await?;
@@ -96,25 +102,26 @@ impl StreamWriter {
         Ok(())
     }
 
-    /// Says nothing more; the client may go on.
-    pub(crate) async fn finish(&self) -> io::Result<()> {
+    /// Says nothing more; the other side may go on.
+    pub async fn finish(&self) -> io::Result<()> {
         self.send(Frame::Data { id: self.id, fin: true, bytes: Bytes::new() }).await
     }
 
     /// Ends the stream both ways.
-    pub(crate) async fn reset(&self) -> io::Result<()> {
+    pub async fn reset(&self) -> io::Result<()> {
         self.send(Frame::RstStream { id: self.id, status: CANCEL }).await
     }
 }
 
 /// Ends the connection when all that was said before is sent.
 #[derive(Debug)]
-pub(crate) struct Farewell {
+pub struct Farewell {
     frames: mpsc::Sender<Frame>,
 }
 
 impl Farewell {
-    pub(crate) async fn say(self) {
+    /// Says it.
+    pub async fn say(self) {
         // Whoever is gone needs none.
         let _ = self.frames.send(Frame::GoAway { last: 0 }).await;
     }
@@ -122,7 +129,7 @@ impl Farewell {
 
 /// Serves a connection: gives the streams as they are opened, the way to end it, and the work itself, which is over when the
 /// connection is.
-pub(crate) fn serve<R, W>(reader: R, writer: W) -> (mpsc::Receiver<Stream>, Farewell, impl Future<Output = ()> + Send)
+pub fn serve<R, W>(reader: R, writer: W) -> (mpsc::Receiver<Stream>, Farewell, impl Future<Output = ()> + Send)
 where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + Unpin,
@@ -130,92 +137,153 @@ where
     let (frames, queue) = mpsc::channel(FRAMES_MAX);
     let (opened, streams) = mpsc::channel(STREAMS_WAITING_MAX);
     let farewell = Farewell { frames: frames.clone() };
-    let work = async move {
-        let reading = Reader { reader, frames, opened, streams: BTreeMap::new(), last: 0 }.run();
-        let (mut reading, mut writing) = (std::pin::pin!(reading), std::pin::pin!(write(writer, queue)));
-        let result = tokio::select! {
-            result = &mut reading => result,
-            result = &mut writing => match result {
-                // Over if the client does not hang up: there is nothing more to say about it.
-                Ok(()) => tokio::time::timeout(LINGER, reading).await.unwrap_or(Ok(())),
-                failed => failed,
-            },
-        };
-        if let Err(error) = result {
-            tracing::debug!(error = %error, "a SPDY connection ended early");
-        }
-    };
-    (streams, farewell, work)
+    let side = Side::Server { opened, last: 0 };
+    (streams, farewell, carry(reader, writer, queue, Reading { frames, side, open: Arc::default() }))
 }
 
-struct Reader<R> {
-    reader: R,
+/// Opens streams on a connection, one after the other.
+#[derive(Debug)]
+pub struct Opener {
     frames: mpsc::Sender<Frame>,
-    opened: mpsc::Sender<Stream>,
-    /// Streams on which the client has not finished.
-    streams: BTreeMap<u32, mpsc::Sender<Bytes>>,
-    last: u32,
+    open: Open,
+    next: u32,
 }
 
-impl<R: AsyncRead + Unpin> Reader<R> {
-    /// Reads until the client hangs up.
-    async fn run(mut self) -> io::Result<()> {
+impl Opener {
+    /// Opens a stream. An error means that the connection is gone.
+    pub async fn open(&mut self, headers: Headers) -> io::Result<Stream> {
+        let id = self.next;
+        self.next = id.checked_add(2).ok_or_else(|| io::Error::other("a SPDY connection is out of streams"))?;
+        let (chunks, receiver) = mpsc::channel(CHUNKS_MAX);
+        self.open.lock().insert(id, chunks);
+        let writer = StreamWriter { id, frames: self.frames.clone() };
+        writer.send(Frame::SynStream { id, fin: false, headers: headers.clone() }).await?;
+        Ok(Stream { id, headers, reader: StreamReader { chunks: receiver, current: Bytes::new() }, writer })
+    }
+}
+
+/// The client's side of a connection: opens streams; and the work itself, which is over when the connection is.
+pub fn connect<R, W>(reader: R, writer: W) -> (Opener, impl Future<Output = ()> + Send)
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin,
+{
+    let (frames, queue) = mpsc::channel(FRAMES_MAX);
+    let open = Open::default();
+    let opener = Opener { frames: frames.clone(), open: open.clone(), next: 1 };
+    (opener, carry(reader, writer, queue, Reading { frames, side: Side::Client, open }))
+}
+
+/// Reads and writes until the connection is over.
+async fn carry<R, W>(reader: R, writer: W, queue: mpsc::Receiver<Frame>, state: Reading)
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin,
+{
+    let open = state.open.clone();
+    let (mut reading, mut writing) = (std::pin::pin!(state.run(reader)), std::pin::pin!(write(writer, queue)));
+    let result = tokio::select! {
+        result = &mut reading => result,
+        result = &mut writing => match result {
+            // Over if the other side does not hang up: there is nothing more to say about it.
+            Ok(()) => tokio::time::timeout(LINGER, reading).await.unwrap_or(Ok(())),
+            failed => failed,
+        },
+    };
+    // Whoever reads a stream learns that nothing more comes.
+    open.lock().clear();
+    if let Err(error) = result {
+        tracing::debug!(error = %error, "a SPDY connection ended early");
+    }
+}
+
+/// Streams on which the other side has not finished.
+type Open = Arc<Mutex<BTreeMap<u32, mpsc::Sender<Bytes>>>>;
+
+/// Which side of the connection this is.
+#[derive(Debug)]
+enum Side {
+    /// It takes streams, whose numbers grow.
+    Server { opened: mpsc::Sender<Stream>, last: u32 },
+    /// It opens them.
+    Client,
+}
+
+struct Reading {
+    frames: mpsc::Sender<Frame>,
+    side: Side,
+    open: Open,
+}
+
+impl Reading {
+    /// Reads until the other side hangs up.
+    async fn run(mut self, mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
         let mut decoder = Decoder::new();
         loop {
             let mut head = [0; HEAD_BYTES];
-            match self.reader.read_exact(&mut head).await {
+            match reader.read_exact(&mut head).await {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 other => other?,
             };
             let head = Head::parse(head).map_err(io::Error::other)?;
             let mut payload = BytesMut::zeroed(head.length);
-            self.reader.read_exact(&mut payload).await?;
+            reader.read_exact(&mut payload).await?;
             self.take(decoder.decode(head, payload.freeze()).map_err(io::Error::other)?).await?;
         }
     }
 
     async fn take(&mut self, frame: Frame) -> io::Result<()> {
         match frame {
-            Frame::SynStream { id, fin, headers } => self.open(id, fin, headers).await,
+            Frame::SynStream { id, fin, headers } => self.opened(id, fin, headers).await,
             Frame::Data { id, fin, bytes } => {
-                if let Some(stream) = self.streams.get(&id)
+                let stream = self.open.lock().get(&id).cloned();
+                if let Some(stream) = stream
                     && !bytes.is_empty()
                 {
                     // Nobody may want to read it.
                     let _ = stream.send(bytes).await;
                 }
                 if fin {
-                    self.streams.remove(&id);
+                    self.open.lock().remove(&id);
                 }
                 Ok(())
             }
             Frame::RstStream { id, .. } => {
-                self.streams.remove(&id);
+                self.open.lock().remove(&id);
                 Ok(())
             }
-            // The client's have odd numbers; an even one answers a ping of ours, and there is none.
-            Frame::Ping { id } if !id.is_multiple_of(2) => self.send(Frame::Ping { id }).await,
+            // The numbers of the client's pings are odd. What answers a ping of ours has our parity, and there is none.
+            Frame::Ping { id } if id.is_multiple_of(2) == matches!(self.side, Side::Client) => {
+                self.send(Frame::Ping { id }).await
+            }
             Frame::Ping { .. } | Frame::SynReply { .. } | Frame::GoAway { .. } | Frame::Other => Ok(()),
         }
     }
 
-    async fn open(&mut self, id: u32, fin: bool, headers: Headers) -> io::Result<()> {
-        self.streams.retain(|_, stream| !stream.is_closed());
-        if id.is_multiple_of(2) || id <= self.last {
+    async fn opened(&mut self, id: u32, fin: bool, headers: Headers) -> io::Result<()> {
+        let Side::Server { opened, last } = &mut self.side else {
+            return self.send(Frame::RstStream { id, status: REFUSED_STREAM }).await;
+        };
+        if id.is_multiple_of(2) || id <= *last {
             return self.send(Frame::RstStream { id, status: PROTOCOL_ERROR }).await;
         }
-        self.last = id;
-        if self.streams.len() >= STREAMS_MAX {
+        *last = id;
+        let (opened, full) = (opened.clone(), {
+            let mut open = self.open.lock();
+            open.retain(|_, stream| !stream.is_closed());
+            open.len() >= STREAMS_MAX
+        });
+        if full {
             return self.send(Frame::RstStream { id, status: REFUSED_STREAM }).await;
         }
         let (chunks, receiver) = mpsc::channel(CHUNKS_MAX);
         if !fin {
-            self.streams.insert(id, chunks);
+            self.open.lock().insert(id, chunks);
         }
         self.send(Frame::SynReply { id, headers: Headers::new() }).await?;
         let reader = StreamReader { chunks: receiver, current: Bytes::new() };
         let stream = Stream { id, headers, reader, writer: StreamWriter { id, frames: self.frames.clone() } };
-        if self.opened.send(stream).await.is_err() {
+        if opened.send(stream).await.is_err() {
             return self.send(Frame::RstStream { id, status: REFUSED_STREAM }).await;
         }
         Ok(())
