@@ -86,7 +86,7 @@ fn validate(o: &Value) -> Vec<FieldError> {
     if !ca.is_empty() {
         let bytes = BASE64_STANDARD.decode(ca).map_or(ca.len(), |decoded| decoded.len());
         let why = "local APIServices may not have a caBundle";
-        faults.push(FieldError::invalid(&path.child("caBundle"), format!("{bytes} bytes"), why));
+        faults.push(FieldError::invalid(&path.child("caBundle"), &format!("{bytes} bytes"), why));
     }
     if insecure {
         faults.push(bad_insecure("local APIServices may not have insecureSkipTLSVerify"));

@@ -51,8 +51,10 @@ fn faults_are_told_in_upstreams_words() {
         (|_| {}, &[]),
         (
             |spec| spec["version"] = json!("v1"),
-            &["metadata.name: Invalid value: \"v1beta1.metrics.example.com\": must be `spec.version+\".\"+spec.group`: \
-               \"v1.metrics.example.com\""],
+            &[
+                "metadata.name: Invalid value: \"v1beta1.metrics.example.com\": must be `spec.version+\".\"+spec.group`: \
+               \"v1.metrics.example.com\"",
+            ],
         ),
         (
             |spec| spec["groupPriorityMinimum"] = json!(20001),
