@@ -26,7 +26,7 @@ use std::sync::Arc;
 use apimachinery::Admission;
 use component_base::Random;
 
-pub use certificates::ClusterTrustBundleAttest;
+pub use certificates::{ClusterTrustBundleAttest, PodCertificateSigning};
 pub use default_toleration_seconds::DefaultTolerationSeconds;
 pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
@@ -53,6 +53,7 @@ pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
         Box::new(ClusterTrustBundleAttest),
+        Box::new(PodCertificateSigning),
         Box::new(PodResizeValidator),
         Box::new(MutatingAdmissionPolicy),
         Box::new(ValidatingAdmissionPolicy),

@@ -1,7 +1,9 @@
 //! A node's agent writes its own Node, its own Lease and the Pods that are bound to it, and nothing else
 //! (upstream: `plugin/pkg/admission/noderestriction`).
 
-use api::resources::{LEASES, NODES, PODS};
+mod certificates;
+
+use api::resources::{LEASES, NODES, PODCERTIFICATEREQUESTS, PODS};
 use apimachinery::{Admission, AdmissionRequest, ApiError, Operation, Reader};
 use serde_json::Value;
 
@@ -28,7 +30,7 @@ impl Admission for NodeRestriction {
         "NodeRestriction"
     }
 
-    fn admit(&self, request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
+    fn admit(&self, request: &mut AdmissionRequest<'_>, reader: &dyn Reader) -> Result<(), ApiError> {
         let Some(node) = request.user.name.strip_prefix(PREFIX).filter(|_| request.user.in_group("system:nodes"))
         else {
             return Ok(());
@@ -73,6 +75,9 @@ impl Admission for NodeRestriction {
             {
                 return refuse(format!("node {node:?} is not allowed to modify taints"));
             }
+        }
+        if resource.is(PODCERTIFICATEREQUESTS) {
+            return certificates::check(request, reader, &node);
         }
         if resource.is(LEASES) && (request.namespace != "kube-node-lease" || request.name != node) {
             return refuse(format!("can only access node lease with the same name as the requesting node {node:?}"));

@@ -10,7 +10,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("apiregistration.k8s.io", "apiservices"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("certificates.k8s.io", "certificatesigningrequests"),
-    ("certificates.k8s.io", "podcertificaterequests"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
     ("networking.k8s.io", "ingressclasses"),

@@ -90,7 +90,7 @@ pub trait Reader: Send + Sync {
     }
 }
 
-/// What somebody wants to do in the cluster as a whole.
+/// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish<'a> {
     /// The verb, such as `sign`.
@@ -99,6 +99,8 @@ pub struct Wish<'a> {
     pub group: &'a str,
     /// The resource, which need not be one that is stored.
     pub resource: &'a str,
+    /// The namespace; empty for the cluster as a whole.
+    pub namespace: &'a str,
     /// The object's name.
     pub name: &'a str,
 }

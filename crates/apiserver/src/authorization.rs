@@ -120,12 +120,13 @@ impl Reader for Authorizer {
     }
 
     fn allows(&self, user: &UserInfo, wish: &Wish<'_>) -> bool {
-        let Wish { verb, group, resource, name } = wish;
+        let Wish { verb, group, resource, namespace, name } = wish;
         let attributes = Attributes {
             verb: (*verb).to_owned(),
             group: (*group).to_owned(),
             version: "*".to_owned(),
             resource: (*resource).to_owned(),
+            namespace: (*namespace).to_owned(),
             name: (*name).to_owned(),
             ..Attributes::default()
         };

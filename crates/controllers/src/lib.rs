@@ -1,6 +1,7 @@
 //! The controllers: level-triggered reconcilers over shared informers, one folder each, with upstream's names. They are
 //! API clients and never touch the datastore, so each can run against any conformant server.
 
+mod clustertrustbundlepublisher;
 mod context;
 mod cronjob;
 mod custom_resources;
@@ -55,6 +56,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("namespace-controller", namespace::start),
     ("serviceaccount-controller", serviceaccount::start),
     ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
+    ("kube-apiserver-serving-clustertrustbundle-publisher-controller", clustertrustbundlepublisher::start),
     ("customresourcedefinition-controller", customresourcedefinition::start),
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),

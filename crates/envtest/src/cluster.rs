@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{DEPLOYMENTS, PODS, REPLICASETS};
+use api::resources::{DEPLOYMENTS, PODS, REPLICASETS, SERVICEACCOUNTS};
 use apimachinery::{Object, Reader, Reason, Resource, UserInfo};
 use apiserver::TokenAuthority;
 use client::{Client, DeleteOptions, PatchKind};
@@ -49,7 +49,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the control plane and all nodes; returns when every node is Ready.
+    /// Starts the control plane and all nodes; returns when every node is Ready and Pods can be made.
     pub(crate) async fn start(options: &Options, world: World) -> Result<Self, Failure> {
         let directory = RunDirectory::new().map_err(|error| Failure::Start(error.to_string()))?;
         let token_key = TokenAuthority::generate_key().map_err(|error| Failure::Start(error.to_string()))?;
@@ -77,6 +77,9 @@ impl Cluster {
             _directory: directory,
         };
         cluster.eventually("all nodes are Ready", || cluster.nodes_ready()).await?;
+        // Before that no Pod can be made.
+        let account = || cluster.get(SERVICEACCOUNTS, NAMESPACE, "default").map(|_| ()).ok_or_else(String::new);
+        cluster.eventually("the namespace has its service account", account).await?;
         Ok(cluster)
     }
 

@@ -24,7 +24,15 @@ use crate::world::World;
 /// How often history that nobody can ask for any more is forgotten, as in the daemon.
 const COMPACT_EVERY: Duration = Duration::from_secs(300);
 /// Stands for the CA's certificate, which nobody here checks anything by.
-const ROOT_CA: &str = "-----BEGIN CERTIFICATE-----\nc2ltdWxhdGVk\n-----END CERTIFICATE-----\n";
+const ROOT_CA: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBPjCB8aADAgECAhRO772rxJ11XxSCsHa2wG/kRCshnTAFBgMrZXAwFDESMBAG\n\
+    A1UEAwwJc2ltdWxhdGVkMCAXDTI2MTEyNjAxMjY0NVoYDzIxMjYxMTAyMDEyNjQ1\n\
+    WjAUMRIwEAYDVQQDDAlzaW11bGF0ZWQwKjAFBgMrZXADIQB+AXdwd3Cb7ma6fo1e\n\
+    8YP9xRnmbu3xgzFRW2PwmuiskKNTMFEwHQYDVR0OBBYEFF9iNKAxZ+oAIt7i8cgV\n\
+    aqwqWi8hMB8GA1UdIwQYMBaAFF9iNKAxZ+oAIt7i8cgVaqwqWi8hMA8GA1UdEwEB\n\
+    /wQFMAMBAf8wBQYDK2VwA0EAjt8fzqo0u8TQAwLf5/vkPtgdUYu/VYlrtx/3qYco\n\
+    5qmzvtFfJiV3sf5Y40/xAxOp8higGericRDUlQLQX12FCA==\n\
+    -----END CERTIFICATE-----\n";
 const SERVICE_CIDR: ServiceCidr = ServiceCidr { base: Ipv4Addr::new(10, 96, 0, 0), prefix: 16 };
 const LOAD_BALANCERS: Addresses = Addresses { first: Ipv4Addr::new(10, 88, 0, 128), count: 64 };
 

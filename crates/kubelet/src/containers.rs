@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::resources::{CONFIGMAPS, PODS, RUNTIMECLASSES, SECRETS, SERVICEACCOUNTS};
+use api::resources::{CLUSTERTRUSTBUNDLES, CONFIGMAPS, PODS, RUNTIMECLASSES, SECRETS, SERVICEACCOUNTS};
 use apimachinery::{ApiError, Object};
-use client::{EventRecorder, EventType, ObjectReference, PatchKind, Target, WriteOptions};
+use client::{EventRecorder, EventType, ListOptions, ObjectReference, PatchKind, Target, WriteOptions};
 use cri::{
     ContainerId, ContainerState, ContainerStatus, ContainerUpdate, ExecOutput, Image, ImageService, Keyring, Mount,
     PodSandboxId, PodSandboxStatus, RuntimeService,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret, VolumeProjection};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::certificates::Credentials;
 use crate::config::{self, ContainerInputs};
 use crate::env::{PodFacts, Sources, environment, service_variables};
 use crate::ephemeral;
@@ -24,7 +25,7 @@ use crate::images::{self, ImageFailure, Wanted};
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{HttpGet, port_number};
-use crate::volumes::{self, VolumeFile, VolumePlan};
+use crate::volumes::{self, TrustBundles, VolumeFile, VolumePlan};
 
 /// Where a container writes its last words, and how much of them is kept.
 const TERMINATION_MESSAGE_MAX: usize = 4096;
@@ -40,6 +41,7 @@ const TOKEN_LIFE_MAX: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) struct Referred {
     config_maps: BTreeMap<String, Arc<ConfigMap>>,
     secrets: BTreeMap<String, Arc<Secret>>,
+    trust: TrustBundles,
 }
 
 impl Sources for Referred {
@@ -49,6 +51,10 @@ impl Sources for Referred {
 
     fn secret(&self, name: &str) -> Option<Arc<Secret>> {
         self.secrets.get(name).cloned()
+    }
+
+    fn trust(&self) -> &TrustBundles {
+        &self.trust
     }
 }
 
@@ -101,6 +107,8 @@ pub(crate) struct PodHands {
     pub(crate) about: ObjectReference,
     /// The Pod's service account tokens.
     pub(crate) tokens: Arc<Mutex<Tokens>>,
+    /// The Pod's keys and certificates.
+    pub(crate) credentials: Credentials,
 }
 
 /// Images that are mounted as volumes, by the volume's name.
@@ -156,7 +164,7 @@ impl PodHands {
         }
     }
 
-    /// Reads every ConfigMap and Secret that the Pod names.
+    /// Reads every ConfigMap and Secret that the Pod names, and the trust bundles if it wants any.
     pub(crate) async fn referred(&self) -> Referred {
         let mut referred = Referred::default();
         let (mut maps, mut secrets) = (Vec::new(), Vec::new());
@@ -176,6 +184,12 @@ impl PodHands {
             {
                 referred.secrets.insert(name, secret);
             }
+        }
+        if projects(&self.pod, |source| source.cluster_trust_bundle.is_some()) {
+            referred.trust.salt = self.shared.trust_salt;
+            let bundles = self.shared.client.list(CLUSTERTRUSTBUNDLES, "", &ListOptions::default()).await;
+            let bundles = bundles.map(|list| list.items).unwrap_or_default();
+            referred.trust.all = bundles.iter().filter_map(|bundle| bundle.typed().ok()).collect();
         }
         referred
     }
@@ -216,7 +230,15 @@ impl PodHands {
         let group = group.and_then(|g| u32::try_from(g).ok());
         for volume in spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
             let mut plan = volumes::plan(&self.pod, volume, &facts, referred)?;
-            if let VolumePlan::Files { files, tokens, default_mode } = &mut plan {
+            if let VolumePlan::Files { files, tokens, certificates, default_mode } = &mut plan {
+                for certificate in certificates.iter() {
+                    let pair = self.credential(&volume.name, certificate.source, &certificate.wanted).await;
+                    let (key, chain) = pair
+                        .map_err(|error| format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name))?;
+                    let mode = volumes::secret_mode(&self.pod, *default_mode);
+                    let made = certificate.files(&key, &chain).into_iter();
+                    files.extend(made.map(|(path, content)| (path, VolumeFile { content, mode })));
+                }
                 for request in tokens.iter() {
                     let token = self.token(request).await.map_err(|error| {
                         format!(
@@ -626,6 +648,7 @@ impl PodHands {
                 }
             }
         }
+        self.shared.certificates.forget(names::uid(&self.pod));
         let (directory, logs) = (self.directory(), self.log_directory());
         let removed = self.shared.supervisor.blocking(move || {
             volumes::tear_down(&directory.join("volumes"))?;
@@ -637,6 +660,13 @@ impl PodHands {
             tracing::warn!(pod = %names::full_name(&self.pod), error = %error, "failed to remove a Pod's files");
         }
     }
+}
+
+/// Whether a projected volume of the Pod has such a source.
+pub(crate) fn projects(pod: &Pod, is: impl Fn(&VolumeProjection) -> bool) -> bool {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut sources = volumes.filter_map(|volume| volume.projected.as_ref()).flat_map(|p| p.sources.iter().flatten());
+    sources.any(is)
 }
 
 /// The names of ConfigMaps and Secrets in a Pod's spec, wherever they can stand.

@@ -8,12 +8,16 @@ use apimachinery::Quantity;
 use cri::KeyValue;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Pod, Secret, Service};
 
+use crate::volumes::TrustBundles;
+
 /// Where values come from. `Err` of a lookup says what is missing.
 pub(crate) trait Sources {
     /// A ConfigMap of the Pod's namespace.
     fn config_map(&self, name: &str) -> Option<Arc<ConfigMap>>;
     /// A Secret of the Pod's namespace.
     fn secret(&self, name: &str) -> Option<Arc<Secret>>;
+    /// The cluster's trust bundles.
+    fn trust(&self) -> &TrustBundles;
 }
 
 /// What of the node's state the downward API shows.

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::admission::{self, Refusal, Share};
+use crate::certificates::PodCertificates;
 use crate::config::ClusterDns;
 use crate::logs::{LogError, LogQuery, LogSource};
 use crate::names;
@@ -115,6 +116,9 @@ pub(crate) struct Shared {
     pub(crate) recorder: EventRecorder,
     pub(crate) services: Informer,
     pub(crate) allocations: Allocations,
+    pub(crate) certificates: PodCertificates,
+    /// Decides the order of trust anchors.
+    pub(crate) trust_salt: u64,
     pub(crate) dialer: Arc<dyn ProbeDialer>,
     pub(crate) traffic: Arc<dyn TrafficBarrier>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -143,6 +147,7 @@ impl Kubelet {
         let pods = informers.selected(PODS, &format!("spec.nodeName={}", config.node_name));
         let node = informers.selected(NODES, &format!("metadata.name={}", config.node_name));
         let services = informers.of(SERVICES);
+        let certificates = PodCertificates::new(informers.clone(), &config.node_name);
         let shared = Arc::new(Shared {
             config,
             client,
@@ -151,6 +156,8 @@ impl Kubelet {
             recorder,
             services,
             allocations: Allocations::new(),
+            certificates,
+            trust_salt: random.next_u64(),
             dialer,
             traffic,
             clock,

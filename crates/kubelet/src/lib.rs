@@ -7,6 +7,7 @@
 
 mod actions;
 mod admission;
+mod certificates;
 mod config;
 mod containers;
 mod env;

@@ -1,8 +1,10 @@
 //! A Pod's volumes: emptyDir, hostPath, images, and those that show objects of the API (configMap, secret, downwardAPI,
-//! projected with service account tokens).
+//! projected with service account tokens, trust anchors and certificates).
 //!
 //! Files of API objects are written into a fresh timestamped directory that a symbolic link `..data` then leads to, so
 //! that a reader sees all of the old or all of the new (upstream: `pkg/volume/util/atomic_writer.go`).
+
+mod trust;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +12,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Volume};
+
+pub(crate) use trust::TrustBundles;
 
 use crate::env::{PodFacts, Sources, pod_field, resource_field};
 
@@ -22,6 +26,29 @@ pub(crate) struct TokenRequest {
     pub(crate) path: String,
 }
 
+/// A certificate that a projected volume wants.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WantedCertificate {
+    /// Which of the volume's sources it is.
+    pub(crate) source: usize,
+    pub(crate) wanted: PodCertificateProjection,
+}
+
+impl WantedCertificate {
+    /// The files with a key and its certificates.
+    pub(crate) fn files(&self, key: &str, chain: &str) -> Vec<(String, Vec<u8>)> {
+        let wanted = &self.wanted;
+        let both = format!("{key}{chain}");
+        let all = [
+            (&wanted.credential_bundle_path, both.as_str()),
+            (&wanted.key_path, key),
+            (&wanted.certificate_chain_path, chain),
+        ];
+        let named = all.into_iter().filter_map(|(path, text)| Some((path.clone()?, text.as_bytes().to_vec())));
+        named.filter(|(path, _)| !path.is_empty()).collect()
+    }
+}
+
 /// A file of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VolumeFile {
@@ -30,7 +57,7 @@ pub(crate) struct VolumeFile {
 }
 
 /// What a volume is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum VolumePlan {
     /// An empty directory, in memory if `memory`, at most `limit_bytes` large.
     EmptyDir { memory: bool, limit_bytes: Option<u64> },
@@ -38,8 +65,13 @@ pub(crate) enum VolumePlan {
     HostPath { path: PathBuf, kind: String },
     /// An image, which the runtime mounts in each container that wants it.
     Image,
-    /// Files by relative path, and tokens to be added.
-    Files { files: BTreeMap<String, VolumeFile>, tokens: Vec<TokenRequest>, default_mode: u32 },
+    /// Files by relative path; tokens and certificates are to be added.
+    Files {
+        files: BTreeMap<String, VolumeFile>,
+        tokens: Vec<TokenRequest>,
+        certificates: Vec<WantedCertificate>,
+        default_mode: u32,
+    },
 }
 
 const DEFAULT_MODE: i32 = 0o644;
@@ -82,7 +114,7 @@ pub(crate) fn plan(pod: &Pod, volume: &Volume, facts: &PodFacts, sources: &dyn S
     }
     if let Some(projected) = &volume.projected {
         let mode = projected.default_mode.unwrap_or(DEFAULT_MODE);
-        for source in projected.sources.iter().flatten() {
+        for (at, source) in projected.sources.iter().flatten().enumerate() {
             if let Some(map) = &source.config_map {
                 files.config_map(&map.name, map.items.as_deref(), map.optional, mode, sources).map_err(failed)?;
             }
@@ -99,8 +131,13 @@ pub(crate) fn plan(pod: &Pod, volume: &Volume, facts: &PodFacts, sources: &dyn S
                     path: token.path.clone(),
                 });
             }
-            if source.cluster_trust_bundle.is_some() || source.pod_certificate.is_some() {
-                return Err(failed("cluster trust bundles and Pod certificates are not served yet".to_owned()));
+            if let Some(bundle) = &source.cluster_trust_bundle {
+                let content = sources.trust().anchors(bundle).map_err(failed)?;
+                let file = VolumeFile { content, mode: secret_mode(pod, mode_of(mode)) };
+                files.files.insert(bundle.path.clone(), file);
+            }
+            if let Some(certificate) = &source.pod_certificate {
+                files.certificates.push(WantedCertificate { source: at, wanted: certificate.clone() });
             }
         }
         return Ok(files.plan(mode));
@@ -112,6 +149,13 @@ pub(crate) fn plan(pod: &Pod, volume: &Volume, facts: &PodFacts, sources: &dyn S
 struct Files {
     files: BTreeMap<String, VolumeFile>,
     tokens: Vec<TokenRequest>,
+    certificates: Vec<WantedCertificate>,
+}
+
+/// The mode of certificates and trust anchors: where the Pod has a group, that may read them and nobody else.
+pub(crate) fn secret_mode(pod: &Pod, default_mode: u32) -> u32 {
+    let context = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+    if context.is_some_and(|context| context.fs_group.is_some()) { 0o600 } else { default_mode }
 }
 
 fn mode_of(mode: i32) -> u32 {
@@ -120,7 +164,8 @@ fn mode_of(mode: i32) -> u32 {
 
 impl Files {
     fn plan(self, default_mode: i32) -> VolumePlan {
-        VolumePlan::Files { files: self.files, tokens: self.tokens, default_mode: mode_of(default_mode) }
+        let Self { files, tokens, certificates } = self;
+        VolumePlan::Files { files, tokens, certificates, default_mode: mode_of(default_mode) }
     }
 
     fn keys(

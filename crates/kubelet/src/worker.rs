@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::resources::PODS;
 use apimachinery::{ApiError, Object, Reason};
 use client::{DeleteOptions, EventType, ObjectReference, Preconditions};
-use component_base::Supervisor;
+use component_base::{Supervisor, watch as watch_values};
 use cri::{
     ContainerFilter, ContainerId, ContainerState, EventKind, PodSandboxFilter, PodSandboxState, PodSandboxStatus,
 };
@@ -26,7 +26,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, backoff_seconds, crashes_after, is_sidecar};
 use crate::admission::Refusal;
-use crate::containers::{PodHands, Run, StartFailure, Started};
+use crate::certificates;
+use crate::containers::{PodHands, Run, StartFailure, Started, projects};
 use crate::ephemeral;
 use crate::kubelet::Shared;
 use crate::names;
@@ -118,6 +119,8 @@ struct Worker {
     gone: bool,
     refresh_at: tokio::time::Instant,
     resize: Resize,
+    /// Tells of the Pod's certificate requests, if it has any.
+    certificate_news: Option<watch_values::Receiver<u64>>,
 }
 
 /// Starts the worker of `object`. A Pod that is refused never runs.
@@ -133,7 +136,9 @@ pub(crate) fn start(
     let (probe_sender, probe_receiver) = mpsc::channel(PROBE_EVENTS_MAX);
     let about = ObjectReference::to(PODS, &object);
     let uid = object.meta().uid.clone();
-    let hands = PodHands { shared: shared.clone(), pod, about, tokens: Arc::default() };
+    let certified = projects(&pod, |source| source.pod_certificate.is_some());
+    let certificate_news = certified.then(|| shared.certificates.follow(&uid));
+    let hands = PodHands { shared: shared.clone(), pod, about, tokens: Arc::default(), credentials: Arc::default() };
     let worker = Worker {
         hands,
         refusal,
@@ -157,6 +162,7 @@ pub(crate) fn start(
         gone: false,
         refresh_at: tokio::time::Instant::now() + REFRESH,
         resize: Resize::new(shared.allocations.freed()),
+        certificate_news,
     };
     shared.supervisor.spawn_until_shutdown(format!("pod-{uid}"), async move {
         worker.run(told_receiver, events_receiver, probe_receiver).await;
@@ -217,6 +223,10 @@ impl Worker {
                 Some(event) = probe_events.recv() => self.take_probe(event),
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take_done(done),
                 () = self.resize.worth_asking() => {}
+                () = certificates::news(&mut self.certificate_news) => {
+                    self.setup_retry = None;
+                    self.refresh_at = tokio::time::Instant::now();
+                }
                 () = tokio::time::sleep_until(wake) => {}
             }
         }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use api::resources::CLUSTERTRUSTBUNDLES;
+use api::resources::{CLUSTERTRUSTBUNDLES, PODCERTIFICATEREQUESTS};
 use apimachinery::{Admission, Object, Operation, Reader, Resource, UserInfo, Wish};
 use serde_json::{Value, json};
 
-use super::ClusterTrustBundleAttest;
+use super::{ClusterTrustBundleAttest, PodCertificateSigning};
 use crate::tests::request;
 
 /// A world in which anybody may do the one thing.
@@ -21,6 +21,39 @@ impl Reader for Granted {
 
     fn allows(&self, _: &UserInfo, wish: &Wish<'_>) -> bool {
         (wish.group, wish.resource) == ("certificates.k8s.io", "signers") && (wish.verb, wish.name) == (self.0, self.1)
+    }
+}
+
+#[test]
+fn who_decides_on_a_certificate_needs_permission_and_does_it_now() {
+    let of = |status: Value| json!({"spec": {"signerName": "example.com/one"}, "status": status});
+    let issued = |begin: &str| of(json!({"notBefore": begin}));
+    let (now, late) = ("1970-01-01T00:04:59Z", "1970-01-01T00:05:00Z");
+    let refused = "PodCertificateRequest.certificates.k8s.io \"r\" is invalid:";
+    for (new, granted, expected) in [
+        (issued(now), Granted("sign", "example.com/one"), None),
+        (of(json!({})), Granted("", ""), None),
+        (
+            issued(now),
+            Granted("attest", "example.com/one"),
+            Some(format!(
+                "{refused} spec.signerName: Forbidden: User \"\" is not permitted to \"sign\" for signer \"example.com/one\""
+            )),
+        ),
+        (
+            issued(late),
+            Granted("sign", "example.com/*"),
+            Some(format!(
+                "{refused} status.notBefore: Invalid value: \"{late}\": must be set to within 5 minutes of kube-apiserver's \
+                 current time"
+            )),
+        ),
+    ] {
+        let (mut object, old, mut warnings) = (new.clone(), of(json!({})), Vec::new());
+        let mut request = request(Operation::Update, PODCERTIFICATEREQUESTS, "dev", "r", &mut object, &mut warnings);
+        (request.old, request.subresource) = (Some(&old), "status");
+        let verdict = PodCertificateSigning.validate(&mut request, &granted);
+        assert_eq!(verdict.err().map(|error| error.message), expected, "{new}");
     }
 }
 

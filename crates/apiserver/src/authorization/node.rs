@@ -38,6 +38,10 @@ pub(super) fn authorize(user: &UserInfo, attributes: &Attributes, reader: &dyn R
             "create" if uses_account(reader, node, attributes) => allow(),
             _ => refuse(&format!("no relationship found between node '{node}' and this object")),
         },
+        ("", "serviceaccounts", "") => match verb {
+            "get" if uses_account(reader, node, attributes) => allow(),
+            _ => refuse(&format!("no relationship found between node '{node}' and this object")),
+        },
         ("coordination.k8s.io", "leases", "") => match verb {
             "create" if attributes.namespace == "kube-node-lease" => allow(),
             "get" | "update" | "patch" | "delete"
@@ -63,6 +67,13 @@ pub(super) fn authorize(user: &UserInfo, attributes: &Attributes, reader: &dyn R
         }
         ("node.k8s.io", "runtimeclasses", "") if matches!(verb, "get" | "list" | "watch") => allow(),
         ("certificates.k8s.io", "certificatesigningrequests", "")
+            if matches!(verb, "create" | "get" | "list" | "watch") =>
+        {
+            allow()
+        }
+        ("certificates.k8s.io", "clustertrustbundles", "") if matches!(verb, "get" | "list" | "watch") => allow(),
+        // Which Pods it asks for is checked by the plugin `NodeRestriction`.
+        ("certificates.k8s.io", "podcertificaterequests", "")
             if matches!(verb, "create" | "get" | "list" | "watch") =>
         {
             allow()

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use serde_json::{Value, json};
 
+use crate::volumes::TrustBundles;
+
 use super::{PodFacts, Sources, environment, expand, service_variables};
 
 struct None_;
@@ -15,6 +17,10 @@ impl Sources for None_ {
 
     fn secret(&self, _: &str) -> Option<Arc<Secret>> {
         None
+    }
+
+    fn trust(&self) -> &TrustBundles {
+        unreachable!("the environment has no trust anchors")
     }
 }
 

@@ -1,12 +1,17 @@
 //! The kinds of `certificates.k8s.io` (upstream: `pkg/registry/certificates`, `pkg/apis/certificates/validation`).
 
 mod bundle;
+mod keys;
 pub(crate) mod names;
+mod request;
+mod status;
 
 use apimachinery::names::path_segment;
+use apimachinery::{FieldPath, Subresource};
 use serde_json::{Value, json};
 
 use super::subdomain;
+use crate::check::immutable_hidden;
 use crate::print::{age, human_duration, labels, name, or_none};
 use crate::rules::{Rules, Selectable, at_path};
 use crate::value::{int, list, text};
@@ -57,6 +62,11 @@ pub(super) static POD_CERTIFICATE: Rules = Rules {
     name: subdomain,
     unconditional_update: false,
     selectable: Selectable { names: &["spec.signerName", "spec.podName", "spec.nodeName"], read: at_path },
+    validate: request::validate,
+    validate_update: |new, old, subresource| match subresource {
+        Subresource::Status => status::validate(new, old),
+        _ => immutable_hidden(&FieldPath::new("spec"), &new["spec"], &old["spec"]),
+    },
     row: Some(|o, _| {
         let spec = &o["spec"];
         let states = ["Issued", "Denied", "Failed"];
