@@ -1,5 +1,6 @@
 //! The HTTP front: filters, verbs, discovery, OpenAPI, health, metrics and relays into containers.
 
+mod aggregate;
 mod body;
 mod connect;
 mod discovery;

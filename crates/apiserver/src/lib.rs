@@ -1,9 +1,10 @@
 //! The API server: a watch cache over the datastore, one generic engine for all kinds, authentication, authorisation,
 //! and the HTTP front. It knows no kinds but those of its own job; what is special about a kind is in crate `registry`.
 //!
-//! Absent until they are whole: aggregation, flow control, audit logs, protobuf
+//! Absent until they are whole: flow control, audit logs, protobuf
 //! responses and proxy relays. Requests for these are refused with a Status that says so.
 
+mod aggregation;
 mod authentication;
 mod authorization;
 mod cache;
@@ -17,6 +18,7 @@ mod service_network;
 mod subresources;
 mod token;
 
+pub use aggregation::{RemoteBody, RemoteServer, RemoteServers};
 pub use authorization::{Attributes, Authorizer, Decision};
 pub use cache::{CacheEvent, Caches, ResourceCache};
 pub use engine::{Configuration, Deleted, Engine, FieldValidation, RequestContext, Selection};

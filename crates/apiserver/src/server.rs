@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::aggregation::{Aggregator, RemoteServers};
 use crate::authentication::Authenticator;
 use crate::authorization::Authorizer;
 use crate::cache::Caches;
@@ -40,6 +41,8 @@ pub struct ServerConfig {
     pub remote_admission: Arc<dyn RemoteAdmission>,
     /// Who brings custom resources from one version into another.
     pub converter: Arc<dyn Converter>,
+    /// The way to API servers behind Services.
+    pub remote_servers: Arc<dyn RemoteServers>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Names and uids.
@@ -67,6 +70,7 @@ pub struct ApiServer {
     engine: Engine,
     caches: Arc<Caches>,
     authenticator: Authenticator,
+    aggregator: Aggregator,
     clock: Arc<dyn Clock>,
     node_connector: RwLock<Option<Arc<dyn NodeConnector>>>,
     external_address: String,
@@ -106,6 +110,7 @@ impl ApiServer {
         );
         let server = Arc::new(Self {
             engine,
+            aggregator: Aggregator::new(config.remote_servers, caches.clone()),
             authenticator: Authenticator::new(config.authority, caches.clone(), config.clock.clone()),
             caches,
             clock: config.clock,
@@ -197,6 +202,15 @@ impl ApiServer {
     pub(crate) fn node_connector(&self) -> Result<Arc<dyn NodeConnector>, ApiError> {
         let connector = self.node_connector.read().clone();
         connector.ok_or_else(|| ApiError::unavailable("no node is connected to this API server yet"))
+    }
+
+    /// Asks the server behind the APIService `name` whether it serves that; says why not.
+    pub async fn probe(&self, name: &str) -> Result<(), String> {
+        self.aggregator.probe(name).await
+    }
+
+    pub(crate) fn aggregator(&self) -> &Aggregator {
+        &self.aggregator
     }
 
     pub(crate) fn authenticator(&self) -> &Authenticator {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use client::{Client, EventRecorder, Informers};
 use component_base::{Clock, Random, Supervisor};
 
+use crate::apiservice::ApiServiceProbe;
+
 /// Makes clients that speak as one controller each: upstream's controllers are service accounts of `kube-system`, each
 /// with a role of its own.
 pub trait IdentifiedClients: Send + Sync + std::fmt::Debug {
@@ -39,6 +41,10 @@ pub struct ControllerContext {
     pub random: Arc<Random>,
     /// The cluster's CA certificate, PEM, for every namespace.
     pub root_ca: Arc<str>,
+    /// The certificate of the authority by which API servers behind this one know it, PEM.
+    pub front_proxy_ca: Arc<str>,
+    /// Asks API servers behind APIServices whether they answer.
+    pub api_services: Arc<dyn ApiServiceProbe>,
     /// Where load balancers get their addresses; `None`: they stay pending.
     pub load_balancer_addresses: Option<Addresses>,
 }

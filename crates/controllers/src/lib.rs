@@ -1,6 +1,8 @@
 //! The controllers: level-triggered reconcilers over shared informers, one folder each, with upstream's names. They are
 //! API clients and never touch the datastore, so each can run against any conformant server.
 
+mod apiservice;
+mod clusterauthenticationtrust;
 mod clustertrustbundlepublisher;
 mod context;
 mod cronjob;
@@ -34,6 +36,7 @@ mod statefulset;
 mod time;
 mod ttlafterfinished;
 
+pub use apiservice::ApiServiceProbe;
 pub use context::{Addresses, ControllerContext, IdentifiedClients};
 
 /// A controller's name and how it starts.
@@ -58,6 +61,9 @@ pub const CONTROLLERS: &[Starter] = &[
     ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
     ("kube-apiserver-serving-clustertrustbundle-publisher-controller", clustertrustbundlepublisher::start),
     ("customresourcedefinition-controller", customresourcedefinition::start),
+    ("apiservice-status-available-controller", apiservice::start),
+    ("kube-apiserver-autoregistration", apiservice::start_registration),
+    ("cluster-authentication-info-controller", clusterauthenticationtrust::start),
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),

@@ -245,6 +245,11 @@ impl Cluster {
         self.world.webhooks.listen(url, answer);
     }
 
+    /// Lets a function answer requests to the API server behind a Service, `NAME.NAMESPACE.svc`: with a status, by path.
+    pub fn answer_api_server(&self, name: &str, answer: impl Fn(&str) -> u16 + Send + Sync + 'static) {
+        self.world.api_servers.listen(name, answer);
+    }
+
     // === waiting ===
 
     /// Waits until `look` gives something, and gives that. `Err` says why not yet. `what` is for the failure.

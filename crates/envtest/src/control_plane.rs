@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use client::{Client, Informers};
 use component_base::Supervisor;
 use component_base::metrics::Registry;
-use controllers::{Addresses, ControllerContext, IdentifiedClients};
+use controllers::{Addresses, ApiServiceProbe, ControllerContext, IdentifiedClients};
 use datastore::{Datastore, Revision, SimulatedDisk};
 use scheduler::SchedulerConfig;
 
@@ -33,6 +33,8 @@ const ROOT_CA: &str = "-----BEGIN CERTIFICATE-----\n\
     /wQFMAMBAf8wBQYDK2VwA0EAjt8fzqo0u8TQAwLf5/vkPtgdUYu/VYlrtx/3qYco\n\
     5qmzvtFfJiV3sf5Y40/xAxOp8higGericRDUlQLQX12FCA==\n\
     -----END CERTIFICATE-----\n";
+/// Stands for the certificate of the front proxy's authority.
+const FRONT_PROXY_CA: &str = "-----BEGIN CERTIFICATE-----\nZnJvbnQ=\n-----END CERTIFICATE-----\n";
 const SERVICE_CIDR: ServiceCidr = ServiceCidr { base: Ipv4Addr::new(10, 96, 0, 0), prefix: 16 };
 const LOAD_BALANCERS: Addresses = Addresses { first: Ipv4Addr::new(10, 88, 0, 128), count: 64 };
 
@@ -58,6 +60,17 @@ impl IdentifiedClients for ControllerClients {
     }
 }
 
+/// Asks API servers behind APIServices as this cluster's server does.
+#[derive(Debug)]
+struct Probe(Arc<ApiServer>);
+
+#[async_trait]
+impl ApiServiceProbe for Probe {
+    async fn probe(&self, name: &str) -> Result<(), String> {
+        self.0.probe(name).await
+    }
+}
+
 impl ControlPlane {
     /// Starts everything from what is on `disk`; returns when the API answers.
     pub(crate) async fn start(world: &World, token_key: &[u8], disk: SimulatedDisk) -> Result<Self, Failure> {
@@ -73,6 +86,7 @@ impl ControlPlane {
             admission: admission::plugins(world.random.clone()),
             remote_admission: webhooks.clone(),
             converter: webhooks,
+            remote_servers: world.api_servers.clone(),
             clock: world.clock.clone(),
             random: world.random.clone(),
             authority: Arc::new(TokenAuthority::new(issuer, token_key).map_err(|error| failed(&error))?),
@@ -101,6 +115,8 @@ impl ControlPlane {
             clock: world.clock.clone(),
             random: world.random.clone(),
             root_ca: ROOT_CA.into(),
+            front_proxy_ca: FRONT_PROXY_CA.into(),
+            api_services: Arc::new(Probe(life.server.clone())),
             load_balancer_addresses: Some(LOAD_BALANCERS),
         });
         Ok(Self { life, store, disk, supervisor })

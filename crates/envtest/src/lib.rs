@@ -8,6 +8,7 @@
 //! Absent on purpose: sockets, threads, the wall clock, the system's randomness (but for the signing key of service
 //! account tokens, which no object shows). The kubelets' volumes are real files in a directory that goes with the run.
 
+mod api_servers;
 mod cluster;
 mod control_plane;
 mod directory;

@@ -6,6 +6,7 @@ use component_base::{Clock, Random, SimulatedClock, Supervisor};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use crate::api_servers::SimulatedApiServers;
 use crate::event_log::EventLog;
 use crate::faults::Dice;
 use crate::invariants::Invariants;
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) log: Arc<EventLog>,
     pub(crate) invariants: Arc<Mutex<Invariants>>,
     pub(crate) webhooks: Arc<SimulatedWebhooks>,
+    pub(crate) api_servers: Arc<SimulatedApiServers>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             dice: Arc::new(Dice::new(options.faults.clone(), options.seed)),
             log,
             webhooks: Arc::default(),
+            api_servers: Arc::default(),
             invariants: Arc::new(Mutex::new(Invariants::new(options.guard_availability, options.faults.stale_max()))),
         }
     }

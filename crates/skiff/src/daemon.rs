@@ -8,8 +8,8 @@ mod kubernetes_service;
 mod node;
 mod readiness;
 mod role;
+mod service_clients;
 mod traffic;
-mod webhooks;
 
 use std::path::Path;
 use std::process::ExitCode;

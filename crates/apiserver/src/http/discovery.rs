@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use apimachinery::resource::{Resource, SubresourceInfo};
+use futures_util::future::join_all;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::negotiate::accepted;
+use crate::aggregation::{Aggregator, ApiService, GroupVersions, group_versions};
 use crate::catalog::CustomResources;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -25,96 +27,90 @@ pub(crate) fn aggregated_media_type() -> &'static str {
 }
 
 /// Everything that is served at one time, as discovery tells it.
-pub(crate) struct Discovery(pub(crate) Arc<CustomResources>);
+pub(crate) struct Discovery {
+    custom: Arc<CustomResources>,
+    /// What other servers serve.
+    remote: Vec<Arc<ApiService>>,
+    groups: Vec<GroupVersions>,
+}
 
 impl Discovery {
-    /// The versions of a group, the preferred one first.
-    fn versions_of(&self, group: &str) -> Vec<&str> {
-        let built_in = api::GROUP_VERSIONS.iter().filter(|(g, _)| *g == group).map(|(_, version)| *version);
-        let mut versions: Vec<&str> = built_in.collect();
-        let mut custom: Vec<&str> =
-            self.0.iter().map(|served| served.ty.resource).filter(|r| r.group == group).map(|r| r.version).collect();
-        custom.sort_by_key(|version| std::cmp::Reverse(rank(version)));
-        custom.retain(|version| !versions.contains(version));
-        custom.dedup();
-        versions.extend(custom);
-        versions
+    /// What this server has, and what the APIServices name.
+    pub(crate) fn new(custom: Arc<CustomResources>, api_services: Vec<Arc<ApiService>>) -> Self {
+        let groups = group_versions(&custom, api_services.iter().map(|service| &**service));
+        let remote = api_services.into_iter().filter(|service| service.is_remote()).collect();
+        Self { custom, remote, groups }
     }
 
-    /// The groups but the core one: the built-in ones in upstream's order, then the custom ones by name.
-    fn groups(&self) -> Vec<&str> {
-        let mut groups: Vec<&str> = Vec::new();
-        let custom = self.0.iter().map(|served| served.ty.resource.group);
-        for group in api::GROUP_VERSIONS.iter().map(|(group, _)| *group).chain(custom) {
-            if !group.is_empty() && !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        groups
+    /// Who serves a group version, if that is another server.
+    fn remote(&self, group: &str, version: &str) -> Option<&ApiService> {
+        let mut all = self.remote.iter();
+        all.find(|service| service.spec.group == group && service.spec.version == version).map(|service| &**service)
     }
 
     fn resources_of(&self, group: &str, version: &str) -> Vec<&'static Resource> {
-        let custom = self.0.iter().map(|served| served.ty.resource);
+        let custom = self.custom.iter().map(|served| served.ty.resource);
         api::RESOURCES.iter().chain(custom).filter(|r| r.group == group && r.version == version).collect()
     }
 
     /// All groups with their versions, but for the core one.
     pub(crate) fn group_versions(&self) -> Vec<(&str, &str)> {
-        let of = |group| self.versions_of(group).into_iter().map(move |version| (group, version));
-        self.groups().into_iter().flat_map(of).collect()
+        let all = self.groups.iter().flat_map(|group| group.versions.iter().map(move |version| (group, version)));
+        all.map(|(group, version)| (group.group.as_str(), version.as_str())).collect()
     }
 
-    /// The document of `/api` (`core`) or `/apis`.
-    pub(crate) fn aggregated(&self, core: bool) -> Value {
-        let groups = if core { vec![""] } else { self.groups() };
-        let items: Vec<Value> = groups
-            .into_iter()
-            .map(|group| {
-                let versions: Vec<Value> = self
-                    .versions_of(group)
-                    .into_iter()
-                    .map(|version| {
-                        let resources = self.resources_of(group, version).into_iter().map(aggregated_resource);
-                        let resources: Vec<Value> = resources.collect();
-                        json!({"version": version, "freshness": "Current", "resources": resources})
-                    })
-                    .collect();
-                let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-                json!({"metadata": metadata, "versions": versions})
-            })
-            .collect();
+    /// The document of `/api` (`core`) or `/apis`. Other servers are asked at the same time.
+    pub(crate) async fn aggregated(&self, core: bool, aggregator: &Aggregator) -> Value {
+        let the_core = [GroupVersions { group: String::new(), versions: vec!["v1".to_owned()] }];
+        let groups = if core { &the_core[..] } else { &self.groups };
+        let items = groups.iter().map(|GroupVersions { group, versions }| async move {
+            let versions = versions.iter().map(|version| self.version_entry(group, version, aggregator));
+            let versions = join_all(versions).await;
+            let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+            json!({"metadata": metadata, "versions": versions})
+        });
+        let items = join_all(items).await;
         json!({
             "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
         })
     }
 
+    async fn version_entry(&self, group: &str, version: &str, aggregator: &Aggregator) -> Value {
+        if let Some(service) = self.remote(group, version) {
+            return aggregator.discovery(service).await;
+        }
+        let resources: Vec<Value> = self.resources_of(group, version).into_iter().map(aggregated_resource).collect();
+        json!({"version": version, "freshness": "Current", "resources": resources})
+    }
+
+    /// Adds the OpenAPI documents of other servers to the index of them.
+    pub(crate) async fn add_documents(&self, index: &mut Value, aggregator: &Aggregator) {
+        let entries =
+            self.remote.iter().map(|service| async move { (service, aggregator.openapi_entry(service).await) });
+        for (service, entry) in join_all(entries).await {
+            if let Some(entry) = entry {
+                index["paths"][service.path().trim_start_matches('/')] = entry;
+            }
+        }
+    }
+
     /// `/apis` in the old form.
     pub(crate) fn group_list(&self) -> Value {
-        let groups: Vec<Value> = self.groups().into_iter().filter_map(|group| self.group_body(group)).collect();
+        let groups: Vec<Value> = self.groups.iter().map(group_body).collect();
         json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
     }
 
     /// `/apis/GROUP`.
     pub(crate) fn group(&self, name: &str) -> Option<Value> {
-        let mut body = self.group_body(name)?;
+        let mut body = group_body(self.groups.iter().find(|group| group.group == name)?);
         body["kind"] = json!("APIGroup");
         body["apiVersion"] = json!("v1");
         Some(body)
     }
 
-    fn group_body(&self, name: &str) -> Option<Value> {
-        let versions: Vec<Value> = self
-            .versions_of(name)
-            .into_iter()
-            .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
-            .collect();
-        let preferred = versions.first()?.clone();
-        Some(json!({"name": name, "versions": versions, "preferredVersion": preferred}))
-    }
-
     /// `/api/v1` or `/apis/GROUP/VERSION`.
     pub(crate) fn resource_list(&self, group: &str, version: &str) -> Option<Value> {
-        if !api::GROUP_VERSIONS.contains(&(group, version)) && !self.0.serves(group, version) {
+        if !api::GROUP_VERSIONS.contains(&(group, version)) && !self.custom.serves(group, version) {
             return None;
         }
         let entries: Vec<Value> = self.resources_of(group, version).into_iter().flat_map(listed).collect();
@@ -125,19 +121,12 @@ impl Discovery {
     }
 }
 
-/// How versions are preferred: stable ones over beta over alpha, newer ones over older, all over other words
-/// (upstream: `apimachinery/pkg/version`).
-fn rank(version: &str) -> (u8, u64, u64, std::cmp::Reverse<String>) {
-    let parsed = version.strip_prefix('v').and_then(|rest| {
-        let (stage, major, minor) = match (rest.split_once("alpha"), rest.split_once("beta")) {
-            (Some((major, minor)), _) => (1, major, minor),
-            (_, Some((major, minor))) => (2, major, minor),
-            _ => (3, rest, "0"),
-        };
-        Some((stage, major.parse().ok()?, minor.parse().ok()?))
-    });
-    let word = std::cmp::Reverse(version.to_owned());
-    parsed.map_or((0, 0, 0, word.clone()), |(stage, major, minor)| (stage, major, minor, word))
+fn group_body(group: &GroupVersions) -> Value {
+    let name = &group.group;
+    let of = |version: &String| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    let versions: Vec<Value> = group.versions.iter().map(of).collect();
+    let preferred = versions.first().cloned();
+    json!({"name": name, "versions": versions, "preferredVersion": preferred})
 }
 
 fn aggregated_resource(resource: &'static Resource) -> Value {

@@ -398,7 +398,7 @@ where
 }
 
 /// Serves everything that is not a resource.
-pub(crate) fn serve_path(
+pub(crate) async fn serve_path(
     server: &ApiServer,
     shutdown: &Shutdown,
     method: &Method,
@@ -411,7 +411,7 @@ pub(crate) fn serve_path(
     }
     let ok = |value: &Value| json_response(StatusCode::OK, value);
     let custom = server.caches().catalog().custom();
-    let discovery = Discovery(custom.clone());
+    let discovery = Discovery::new(custom.clone(), server.aggregator().api_services());
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     match parts.as_slice() {
         ["version"] => Ok(ok(&version())),
@@ -420,7 +420,7 @@ pub(crate) fn serve_path(
             Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render()))
         }
         [whole @ ("api" | "apis")] if discovery::wants_aggregated(headers) => {
-            let mut response = ok(&discovery.aggregated(*whole == "api"));
+            let mut response = ok(&discovery.aggregated(*whole == "api", server.aggregator()).await);
             let media_type = HeaderValue::from_static(discovery::aggregated_media_type());
             response.headers_mut().insert(CONTENT_TYPE, media_type);
             Ok(response)
@@ -433,7 +433,11 @@ pub(crate) fn serve_path(
             discovery.resource_list(group, version).map(|v| ok(&v)).ok_or_else(ApiError::path_not_found)
         }
         ["openapi", "v2"] => server.openapi().second(&custom, headers),
-        ["openapi", "v3"] => Ok(ok(&server.openapi().index(&custom))),
+        ["openapi", "v3"] => {
+            let mut index = server.openapi().index(&custom);
+            discovery.add_documents(&mut index, server.aggregator()).await;
+            Ok(ok(&index))
+        }
         ["openapi", "v3", rest @ ..] => server.openapi().document(&rest.join("/"), &custom, headers),
         [".well-known", "openid-configuration"] => Ok(ok(&server.authenticator().authority().discovery())),
         ["openid", "v1", "jwks"] => Ok(ok(&server.authenticator().authority().key_set())),

@@ -256,7 +256,7 @@ fn forwarded(
 }
 
 /// Takes away what concerns one connection.
-fn strip(headers: &mut http::HeaderMap) {
+pub(super) fn strip(headers: &mut http::HeaderMap) {
     for name in OF_THE_CONNECTION {
         headers.remove(name);
     }
@@ -265,7 +265,7 @@ fn strip(headers: &mut http::HeaderMap) {
 }
 
 /// Carries bytes both ways until either side ends.
-async fn join(client_side: OnUpgrade, server_side: OnUpgrade) {
+pub(super) async fn join(client_side: OnUpgrade, server_side: OnUpgrade) {
     if let (Ok(client_side), Ok(server_side)) = (client_side.await, server_side.await) {
         let (mut client_side, mut server_side) = (TokioIo::new(client_side), TokioIo::new(server_side));
         let _ = tokio::io::copy_bidirectional(&mut client_side, &mut server_side).await;
@@ -273,7 +273,7 @@ async fn join(client_side: OnUpgrade, server_side: OnUpgrade) {
 }
 
 #[allow(clippy::disallowed_methods, reason = "it lives and ends with the client's connection, which is supervised")]
-fn spawn(shutdown: Shutdown, work: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn spawn(shutdown: Shutdown, work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(async move {
         tokio::select! {
             () = work => {}

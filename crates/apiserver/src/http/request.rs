@@ -6,14 +6,17 @@ use apimachinery::{ApiError, Resource};
 use client::Target;
 use http::Method;
 
+use super::aggregate::RemoteRoute;
 use crate::authorization::Attributes;
 use crate::catalog::Catalog;
 
 /// A request's path, parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Route {
     /// A resource of the API.
     Resource(ResourceRoute),
+    /// What another server serves.
+    Remote(RemoteRoute),
     /// Anything else: `/version`, `/healthz`, discovery.
     Path(String),
 }
@@ -42,6 +45,7 @@ impl Route {
     pub(crate) fn attributes(&self, method: &Method) -> Attributes {
         match self {
             Self::Resource(route) => crate::local::attributes(route.verb, route.target()),
+            Self::Remote(route) => route.attributes.clone(),
             Self::Path(path) => {
                 Attributes { verb: method.as_str().to_lowercase(), path: path.clone(), ..Attributes::default() }
             }
@@ -156,7 +160,7 @@ impl Query {
     }
 }
 
-fn percent_decode(text: &str) -> String {
+pub(super) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }

@@ -10,6 +10,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::aggregate::{RemoteRoute, pass_on};
 use super::body::{Body, failure};
 use super::handler::{ResourceRequest, serve_path, serve_resource};
 use super::request::{Query, Route};
@@ -27,7 +28,10 @@ pub(crate) async fn serve_request(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    let route = Route::parse(&method, &path, &query, server.caches().catalog());
+    let route = match RemoteRoute::find(server.aggregator(), &method, &path, &query) {
+        Some(route) => Ok(Route::Remote(route)),
+        None => Route::parse(&method, &path, &query, server.caches().catalog()),
+    };
     let labels = Labels::of(&method, &route);
     let mut response = match handle(&server, certificate.as_ref(), shutdown, request, route, query).await {
         Ok(response) => response,
@@ -68,7 +72,8 @@ async fn handle(
     };
     server.authorizer().check(&user, &route.attributes(request.method()))?;
     match route {
-        Route::Path(path) => serve_path(server, &shutdown, request.method(), &path, &query, request.headers()),
+        Route::Path(path) => serve_path(server, &shutdown, request.method(), &path, &query, request.headers()).await,
+        Route::Remote(route) => Ok(pass_on(server, &route, &user, request, shutdown).await),
         Route::Resource(route) => {
             Ok(serve_resource(server, ResourceRequest { route, query, user, request, shutdown }).await)
         }
@@ -98,6 +103,10 @@ impl Labels {
                     resource.plural.to_owned(),
                     route.subresource.clone(),
                 ])
+            }
+            // How its resources are called is the other server's matter, and a client's: any word may come.
+            Ok(Route::Remote(route)) => {
+                Self([route.attributes.verb.to_uppercase(), String::new(), String::new(), String::new(), String::new()])
             }
             _ => Self([method.as_str().to_owned(), String::new(), String::new(), String::new(), String::new()]),
         }

@@ -1,5 +1,6 @@
 //! Whole clusters in virtual time: each test takes a fraction of a second.
 
+mod api_services;
 mod certificates;
 mod cronjob;
 mod custom_resources;

@@ -15,8 +15,8 @@ use datastore::{Datastore, EmbeddedStore, Options, RealDisk, Revision};
 use scheduler::SchedulerConfig;
 use tokio::net::TcpListener;
 
-use super::clients::{ControllerClients, client};
-use super::webhooks::HttpsWebhooks;
+use super::clients::{ControllerClients, Probe, client};
+use super::service_clients::ServiceClients;
 use super::{World, kubernetes_service};
 use crate::cluster::Cluster;
 use crate::pki::Pki;
@@ -42,13 +42,14 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
     let datastore: Arc<dyn Datastore> = Arc::new(store);
     compact(world, datastore.clone());
     let issuer = "https://kubernetes.default.svc.cluster.local".to_owned();
-    let transport = Arc::new(HttpsWebhooks::new(world.supervisor.clone()));
-    let webhooks = Arc::new(Webhooks::new(transport, world.random.clone()));
+    let clients = Arc::new(ServiceClients::new(world.supervisor.clone(), &pki.front_proxy));
+    let webhooks = Arc::new(Webhooks::new(clients.clone(), world.random.clone()));
     let config = ServerConfig {
         datastore,
         admission: admission::plugins(world.random.clone()),
         remote_admission: webhooks.clone(),
         converter: webhooks,
+        remote_servers: clients,
         clock: world.clock.clone(),
         random: world.random.clone(),
         authority: Arc::new(TokenAuthority::new(issuer, &pki.token_key)?),
@@ -77,6 +78,8 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
         clock: world.clock.clone(),
         random: world.random.clone(),
         root_ca: pki.ca.as_str().into(),
+        front_proxy_ca: pki.front_proxy_ca.as_str().into(),
+        api_services: Arc::new(Probe { server: server.clone() }),
         load_balancer_addresses: Some(cluster.load_balancers()),
     });
     Ok(ControlPlane { server, informers })

@@ -8,6 +8,7 @@ fn route(method: Method, path: &str, query: &str) -> String {
             format!("{} {} {}/{}/{} {}", r.verb, r.resource.plural, r.namespace, r.name, r.subresource, r.rest)
         }
         Ok(Route::Path(path)) => format!("path {path}"),
+        Ok(Route::Remote(_)) => "remote".to_owned(),
         Err(error) => format!("{}", error.code),
     }
 }
