@@ -23,12 +23,17 @@ pub(crate) use load::serve_from_within as load_from_within;
 pub(crate) use cluster::Cluster;
 
 /// The benchmarks' names.
-pub(crate) const NAMES: [&str; 5] = ["start", "pod", "crash", "idle", "rollout"];
+pub(crate) const NAMES: [&str; 6] = ["start", "pod", "crash", "idle", "rollout", "schedule"];
 
 /// Runs the benchmark `name`, of `skiff` or of the release build.
 pub(crate) fn run_named(repository: &Path, name: &str, skiff: Option<&str>) -> Result<()> {
     if !NAMES.contains(&name) {
         bail!("there is no benchmark {name:?}\nhint: cargo xtask bench {}", NAMES.join(" | "));
+    }
+    if name == "schedule" {
+        // In simulated nodes: no cluster, no root.
+        let mut cargo = cargo(repository);
+        return run(cargo.args(["run", "--release", "--package", "envtest", "--example", "schedule"]));
     }
     let skiff = executable(repository, skiff)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start tokio")?;
@@ -53,7 +58,12 @@ pub(crate) fn executable(repository: &Path, named: Option<&str>) -> Result<PathB
     if let Some(path) = named {
         return std::path::absolute(path).with_context(|| format!("{path:?} is no path"));
     }
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    run(cargo.current_dir(repository).args(["build", "--release", "--package", "skiff", "--bin", "skiff"]))?;
+    run(cargo(repository).args(["build", "--release", "--package", "skiff", "--bin", "skiff"]))?;
     Ok(repository.join("target/x86_64-unknown-linux-gnu/release/skiff"))
+}
+
+fn cargo(repository: &Path) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository);
+    cargo
 }

@@ -11,7 +11,7 @@ use crate::snapshot::{NodeInfo, Snapshot};
 
 /// What the scheduler knows of nodes and of Pods that have one, or are to have one.
 #[derive(Debug, Default)]
-pub(crate) struct Cache {
+pub struct Cache {
     nodes: BTreeMap<String, Arc<NodeInfo>>,
     /// The node of each Pod that has one, by the Pod's uid.
     placed: BTreeMap<String, String>,
@@ -27,12 +27,12 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// What a decision sees.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         Snapshot { nodes: self.nodes.values().cloned().collect(), nominated: self.nominated.clone() }
     }
 
     /// A node came or changed.
-    pub(crate) fn set_node(&mut self, node: Arc<Node>) {
+    pub fn set_node(&mut self, node: Arc<Node>) {
         let name = node.metadata.name.clone().unwrap_or_default();
         let allocatable = |node: &Node| node.status.as_ref().and_then(|status| status.allocatable.clone());
         if let Some(info) = self.nodes.get_mut(&name)
@@ -47,12 +47,12 @@ impl Cache {
     }
 
     /// A node is gone.
-    pub(crate) fn remove_node(&mut self, name: &str) {
+    pub fn remove_node(&mut self, name: &str) {
         self.nodes.remove(name);
     }
 
     /// A Pod runs on a node, or has changed there. Gives what was known of it there.
-    pub(crate) fn place(&mut self, node: &str, pod: Arc<PodInfo>) -> Option<Arc<PodInfo>> {
+    pub fn place(&mut self, node: &str, pod: Arc<PodInfo>) -> Option<Arc<PodInfo>> {
         let before = self.displace(pod.uid());
         self.nominate(&pod, None);
         self.placed.insert(pod.uid().to_owned(), node.to_owned());
@@ -64,7 +64,7 @@ impl Cache {
     }
 
     /// A Pod runs no longer. Gives what was known of it.
-    pub(crate) fn displace(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+    pub fn displace(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
         self.assumed.remove(uid);
         let node = self.placed.remove(uid)?;
         if let Some(info) = self.nodes.get_mut(&node) {
@@ -79,26 +79,26 @@ impl Cache {
     }
 
     /// A Pod is being bound to a node and counts there at once.
-    pub(crate) fn assume(&mut self, node: &str, pod: Arc<PodInfo>) {
+    pub fn assume(&mut self, node: &str, pod: Arc<PodInfo>) {
         let uid = pod.uid().to_owned();
         self.place(node, pod);
         self.assumed.insert(uid);
     }
 
     /// Whether a Pod is being bound.
-    pub(crate) fn is_assumed(&self, uid: &str) -> bool {
+    pub fn is_assumed(&self, uid: &str) -> bool {
         self.assumed.contains(uid)
     }
 
     /// The binding failed. What informers have said of the Pod meanwhile stays.
-    pub(crate) fn forget(&mut self, uid: &str) {
+    pub fn forget(&mut self, uid: &str) {
         if self.assumed.contains(uid) {
             self.displace(uid);
         }
     }
 
     /// A Pod waits for room on this node, or on none.
-    pub(crate) fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&str>) {
+    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&str>) {
         self.withdraw(pod.uid());
         if let Some(node) = node {
             self.nominations.insert(pod.uid().to_owned(), node.to_owned());
@@ -107,7 +107,7 @@ impl Cache {
     }
 
     /// A Pod waits on no node any more. Says whether it did.
-    pub(crate) fn withdraw(&mut self, uid: &str) -> bool {
+    pub fn withdraw(&mut self, uid: &str) -> bool {
         let Some(node) = self.nominations.remove(uid) else { return false };
         let nominated = Arc::make_mut(&mut self.nominated);
         if let Some(pods) = nominated.get_mut(&node) {
@@ -120,12 +120,12 @@ impl Cache {
     }
 
     /// The node on which a Pod waits for room.
-    pub(crate) fn nomination(&self, uid: &str) -> Option<&str> {
+    pub fn nomination(&self, uid: &str) -> Option<&str> {
         self.nominations.get(uid).map(String::as_str)
     }
 
     /// The Pods that wait for room on a node.
-    pub(crate) fn nominated_on(&self, node: &str) -> Vec<Arc<PodInfo>> {
+    pub fn nominated_on(&self, node: &str) -> Vec<Arc<PodInfo>> {
         self.nominated.get(node).cloned().unwrap_or_default()
     }
 }

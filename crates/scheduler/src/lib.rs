@@ -16,6 +16,7 @@ mod schedule;
 mod scheduler;
 mod snapshot;
 
+pub use cache::Cache;
 pub use framework::{Filter, FilterPlugin, NodeScore, Score, ScorePlugin, Status};
 pub use pod_info::{PodInfo, Term};
 pub use resources::Resources;

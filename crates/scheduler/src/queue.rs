@@ -31,6 +31,8 @@ struct State {
     known: BTreeMap<String, Entry>,
     /// When a waiting Pod becomes active.
     timers: BTreeSet<(Instant, String)>,
+    /// Those of them that are taken earlier if nobody is active: their back-off only lets others go first.
+    early: BTreeSet<(Instant, String)>,
     arrivals: u64,
 }
 
@@ -50,7 +52,7 @@ enum Place {
     InFlight {
         moved: bool,
     },
-    /// Refused at a time; becomes active by an event (not before its back-off is over) or after the safety net.
+    /// Refused at a time; becomes active by an event, with a back-off that lets others go first, or after the safety net.
     Unschedulable {
         since: Instant,
         wakes: Instant,
@@ -95,6 +97,19 @@ impl SchedulingQueue {
         self.changed.notify_one();
     }
 
+    /// What was decided could not be done: the Pod is tried again after its back-off, and not before.
+    pub(crate) fn failed(&self, key: &str) {
+        let mut state = self.state.lock();
+        let Some(entry) = state.known.get_mut(key) else { return };
+        let Place::InFlight { .. } = entry.place else { return };
+        entry.attempts += 1;
+        let wakes = Instant::now() + entry.backoff();
+        entry.place = Place::Backoff { wakes };
+        state.timers.insert((wakes, key.to_owned()));
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// The Pod was refused.
     pub(crate) fn refused(&self, key: &str) {
         let now = Instant::now();
@@ -122,8 +137,7 @@ impl SchedulingQueue {
             let wait_until = {
                 let mut state = self.state.lock();
                 state.promote(Instant::now());
-                if let Some((_, _, key)) = state.active.pop_first() {
-                    state.set(&key, Place::InFlight { moved: false });
+                if let Some(key) = state.pop() {
                     return key;
                 }
                 state.timers.first().map(|(at, _)| *at)
@@ -138,7 +152,25 @@ impl SchedulingQueue {
     }
 }
 
+impl Entry {
+    fn backoff(&self) -> Duration {
+        BACKOFF_INITIAL.saturating_mul(1 << (self.attempts.clamp(1, 10) - 1)).min(BACKOFF_MAX)
+    }
+}
+
 impl State {
+    /// The next Pod, if there is one.
+    fn pop(&mut self) -> Option<String> {
+        let active = self.active.pop_first().map(|(_, _, key)| key);
+        let key = active.or_else(|| {
+            let timer = self.early.pop_first()?;
+            self.timers.remove(&timer);
+            Some(timer.1)
+        })?;
+        self.set(&key, Place::InFlight { moved: false });
+        Some(key)
+    }
+
     fn set(&mut self, key: &str, place: Place) {
         if let Some(entry) = self.known.get_mut(key) {
             entry.place = place;
@@ -161,7 +193,9 @@ impl State {
                 self.active.remove(&(Reverse(entry.priority), entry.arrival, key.to_owned()));
             }
             Place::Unschedulable { wakes, .. } | Place::Backoff { wakes } => {
-                self.timers.remove(&(wakes, key.to_owned()));
+                let timer = (wakes, key.to_owned());
+                self.timers.remove(&timer);
+                self.early.remove(&timer);
             }
             Place::InFlight { .. } => {}
         }
@@ -172,10 +206,10 @@ impl State {
         let Some(entry) = self.known.get(key).cloned() else { return };
         let Place::Unschedulable { since, wakes } = entry.place else { return };
         self.timers.remove(&(wakes, key.to_owned()));
-        let backoff = BACKOFF_INITIAL.saturating_mul(1 << (entry.attempts.clamp(1, 10) - 1)).min(BACKOFF_MAX);
-        let at = since + backoff;
-        self.set(key, Place::Backoff { wakes: at });
-        self.timers.insert((at, key.to_owned()));
+        let timer = (since + entry.backoff(), key.to_owned());
+        self.set(key, Place::Backoff { wakes: timer.0 });
+        self.timers.insert(timer.clone());
+        self.early.insert(timer);
     }
 
     fn promote(&mut self, now: Instant) {
@@ -183,11 +217,11 @@ impl State {
             if *at > now {
                 return;
             }
-            if let Some((_, key)) = self.timers.pop_first()
-                && let Some(entry) = self.known.get_mut(&key)
-            {
+            let Some(timer) = self.timers.pop_first() else { return };
+            self.early.remove(&timer);
+            if let Some(entry) = self.known.get_mut(&timer.1) {
                 entry.place = Place::Active;
-                let position = (Reverse(entry.priority), entry.arrival, key);
+                let position = (Reverse(entry.priority), entry.arrival, timer.1);
                 self.active.insert(position);
             }
         }

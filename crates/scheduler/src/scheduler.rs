@@ -127,10 +127,12 @@ impl Scheduler {
         // The Pod is tried again once its victims are told to go; what happens until then is not lost.
         self.supervisor.spawn("preempt", async move {
             let done = executor.carry_out(&info, &candidate, &waiting).await;
-            queue.refused(&key);
-            if let Err(error) = done {
-                tracing::warn!(pod = %key, node = %candidate.node, error = %error, "failed to make room");
-                queue.wake(&key);
+            match done {
+                Ok(()) => queue.refused(&key),
+                Err(error) => {
+                    tracing::warn!(pod = %key, node = %candidate.node, error = %error, "failed to make room");
+                    queue.failed(&key);
+                }
             }
         });
     }
@@ -176,7 +178,7 @@ impl Scheduler {
                     cache.lock().forget(&meta.uid);
                     let text = format!("binding rejected: {error}");
                     recorder.event(about, EventType::Warning, "FailedScheduling", text);
-                    queue.refused(&meta.key());
+                    queue.failed(&meta.key());
                     queue.move_all();
                 }
             }

@@ -21,6 +21,11 @@ const RETRY_MAX: usize = 16;
 /// What an update makes of the object as it is.
 pub(crate) type Change<'a> = &'a (dyn Fn(&Value) -> Result<Value, ApiError> + Send + Sync);
 
+/// The resource version on which a write insists. `0` insists on none.
+fn insisted(value: &Value) -> &str {
+    Some(meta_text(value, "resourceVersion")).filter(|version| *version != "0").unwrap_or_default()
+}
+
 impl Engine {
     /// Creates an object.
     pub async fn create(
@@ -100,7 +105,7 @@ impl Engine {
         if !exists && target.subresource.is_empty() && strategy.allow_create_on_update() {
             return Ok((self.create(context, target, value).await?, true));
         }
-        if !strategy.allow_unconditional_update() && meta_text(&value, "resourceVersion").is_empty() {
+        if !strategy.allow_unconditional_update() && insisted(&value).is_empty() {
             let fault =
                 FieldError::invalid(&FieldPath::new("metadata.resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(resource.group, resource.kind, target.name, &[fault]));
@@ -136,7 +141,7 @@ impl Engine {
             let current = self.stored(target)?;
             let old = self.live(resource, &current).await?;
             let mut new = change(&old)?;
-            let given = meta_text(&new, "resourceVersion");
+            let given = insisted(&new);
             if !given.is_empty() && given != meta_text(&old, "resourceVersion") {
                 let given: u64 = given.parse().map_err(|_| {
                     ApiError::bad_request(format!(

@@ -22,6 +22,7 @@ mod refusal;
 mod replication;
 mod resize;
 mod rollout;
+mod scheduling;
 mod services;
 mod statefulset;
 mod tutorial;

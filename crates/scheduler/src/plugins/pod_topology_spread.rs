@@ -2,6 +2,7 @@
 //! upstream's system defaults for scoring: hostname (skew 3) and zone (skew 5).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apimachinery::labels::Selector;
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
@@ -41,6 +42,25 @@ fn counts(constraint: &TopologySpreadConstraint, pod: &PodInfo, node: &NodeInfo)
     (!affinity || required_fits(pod, node)) && (!taints || tolerated())
 }
 
+/// How many Pods of each node a selector means, and whether it means the Pod itself.
+struct Matching {
+    nodes: Vec<i64>,
+    itself: i64,
+}
+
+impl Matching {
+    fn new(selector: &Selector, pod: &PodInfo, snapshot: &Snapshot) -> Self {
+        let means = |other: &&Arc<PodInfo>| {
+            other.namespace() == pod.namespace()
+                && other.pod.metadata.deletion_timestamp.is_none()
+                && selector.matches(other.labels())
+        };
+        let count = |node: &Arc<NodeInfo>| i64::try_from(node.pods.iter().filter(means).count()).unwrap_or(0);
+        let nodes = snapshot.nodes.iter().map(count).collect();
+        Self { nodes, itself: i64::from(selector.matches(pod.labels())) }
+    }
+}
+
 /// A constraint with how many matching Pods each place has.
 struct Spread<'a> {
     constraint: TopologySpreadConstraint,
@@ -49,21 +69,34 @@ struct Spread<'a> {
     itself: i64,
 }
 
-impl<'a> Spread<'a> {
-    fn new(constraint: TopologySpreadConstraint, pod: &PodInfo, snapshot: &'a Snapshot) -> Self {
+/// The constraints with their places. Those with one selector after the other, as upstream's defaults, are counted once.
+fn spreads<'a>(constraints: Vec<TopologySpreadConstraint>, pod: &PodInfo, snapshot: &'a Snapshot) -> Vec<Spread<'a>> {
+    let mut counted: Option<(Selector, Matching)> = None;
+    let spread = |constraint: TopologySpreadConstraint| {
         let selector = selector(&constraint, pod);
+        let (_, matching) = match counted.take() {
+            Some(known) if known.0 == selector => counted.insert(known),
+            _ => {
+                let matching = Matching::new(&selector, pod, snapshot);
+                counted.insert((selector, matching))
+            }
+        };
+        Spread::new(constraint, matching, pod, snapshot)
+    };
+    constraints.into_iter().map(spread).collect()
+}
+
+impl<'a> Spread<'a> {
+    fn new(constraint: TopologySpreadConstraint, matching: &Matching, pod: &PodInfo, snapshot: &'a Snapshot) -> Self {
         let mut places: BTreeMap<&str, i64> = BTreeMap::new();
-        for node in snapshot.nodes.iter().filter(|node| counts(&constraint, pod, node)) {
-            let Some(place) = node.label(&constraint.topology_key) else { continue };
-            let matching = node.pods.iter().filter(|other| {
-                other.namespace() == pod.namespace()
-                    && other.pod.metadata.deletion_timestamp.is_none()
-                    && selector.matches(other.labels())
-            });
-            *places.entry(place).or_default() += i64::try_from(matching.count()).unwrap_or(0);
+        for (node, count) in snapshot.nodes.iter().zip(&matching.nodes) {
+            if counts(&constraint, pod, node)
+                && let Some(place) = node.label(&constraint.topology_key)
+            {
+                *places.entry(place).or_default() += count;
+            }
         }
-        let itself = i64::from(selector.matches(pod.labels()));
-        Self { constraint, places, itself }
+        Self { constraint, places, itself: matching.itself }
     }
 
     /// The fewest matching Pods of a place; none if there are fewer places than the constraint wants.
@@ -79,19 +112,13 @@ impl FilterPlugin for PodTopologySpread {
     }
 
     fn filter<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Filter<'a>> {
-        let hard = constraints(pod, "DoNotSchedule").into_iter();
-        let hard: Vec<(Spread<'_>, i64)> = hard
-            .map(|constraint| Spread::new(constraint, pod, snapshot))
-            .map(|spread| {
-                let least = spread.least();
-                (spread, least)
-            })
-            .collect();
+        let hard = spreads(constraints(pod, "DoNotSchedule"), pod, snapshot);
         if hard.is_empty() {
             return None;
         }
+        let least: Vec<i64> = hard.iter().map(Spread::least).collect();
         Some(Box::new(move |node| {
-            for (spread, least) in &hard {
+            for (spread, least) in hard.iter().zip(&least) {
                 let Some(place) = node.label(&spread.constraint.topology_key) else {
                     return Err(Status::unresolvable(
                         "node(s) didn't match pod topology spread constraints (missing required label)",
@@ -135,8 +162,10 @@ impl ScorePlugin for PodTopologySpread {
 
     /// Matching Pods in the node's places: the fewer the better.
     fn score<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Score<'a>> {
-        let all = soft(pod).into_iter().map(|constraint| Spread::new(constraint, pod, snapshot));
-        let all: Vec<Spread<'_>> = all.collect();
+        let all = spreads(soft(pod), pod, snapshot);
+        if all.is_empty() {
+            return None;
+        }
         Some(Box::new(move |node| {
             let here = all.iter().filter_map(|spread| {
                 let place = node.label(&spread.constraint.topology_key)?;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::SchedulingQueue;
@@ -13,7 +15,7 @@ async fn higher_priority_goes_first_then_arrival() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_pod_waits_for_an_event_and_its_back_off() {
+async fn a_refused_pod_waits_for_an_event() {
     let queue = SchedulingQueue::default();
     queue.add("a", 0);
     queue.next().await;
@@ -21,14 +23,40 @@ async fn a_refused_pod_waits_for_an_event_and_its_back_off() {
     queue.refused("a");
     queue.move_all();
     assert_eq!(queue.next().await, "a");
-    assert_eq!(since.elapsed().as_secs(), 1);
+    assert_eq!(since.elapsed().as_secs(), 0, "nobody else is there to go first");
+    queue.refused("a");
+    queue.next().await;
+    assert_eq!(since.elapsed().as_secs(), 300, "without an event only the safety net wakes it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_back_off_lets_others_go_first() {
+    let queue = SchedulingQueue::default();
+    queue.add("a", 100);
+    queue.next().await;
+    queue.refused("a");
+    queue.add("b", 0);
+    queue.move_all();
+    assert_eq!([queue.next().await, queue.next().await], ["b", "a"]);
     queue.refused("a");
     queue.move_all();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    queue.add("c", 0);
+    assert_eq!([queue.next().await, queue.next().await], ["a", "c"], "its back-off is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_after_its_back_off() {
+    let queue = SchedulingQueue::default();
+    queue.add("a", 0);
     queue.next().await;
-    assert_eq!(since.elapsed().as_secs(), 3, "the second back-off is two seconds");
-    queue.refused("a");
-    queue.next().await;
-    assert_eq!(since.elapsed().as_secs(), 303, "without an event only the safety net wakes it");
+    for seconds in [1, 2, 4, 8, 10, 10] {
+        let since = Instant::now();
+        queue.failed("a");
+        queue.move_all();
+        queue.next().await;
+        assert_eq!(since.elapsed().as_secs(), seconds);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +68,7 @@ async fn an_event_during_the_decision_is_not_lost() {
     let since = Instant::now();
     queue.refused("a");
     queue.next().await;
-    assert_eq!(since.elapsed().as_secs(), 1);
+    assert_eq!(since.elapsed().as_secs(), 0);
 }
 
 #[tokio::test(start_paused = true)]
