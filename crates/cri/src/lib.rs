@@ -35,7 +35,7 @@ pub use resources::{HugepageLimit, LinuxContainerResources};
 pub use runtime::{ContainerUpdate, RuntimeCondition, RuntimeConfig, RuntimeService, RuntimeStatus, RuntimeVersion};
 pub use sandbox::{
     DnsConfig, LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxFilter, PodSandboxId, PodSandboxMetadata,
-    PodSandboxState, PodSandboxStatus, PortMapping, Protocol, QosClass,
+    PodSandboxState, PodSandboxStatus, PortMapping, Protocol, QosClass, RUNTIME_HANDLERS,
 };
 pub use security::{
     Capabilities, LinuxContainerSecurityContext, NamespaceMode, NamespaceOptions, SeccompProfile,

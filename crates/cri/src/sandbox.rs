@@ -126,7 +126,7 @@ pub struct PodSandboxConfig {
 }
 
 /// Names of the one runtime there is: the default's, and the one that it has in the configuration of most clusters.
-const HANDLERS: [&str; 2] = ["", "runc"];
+pub const RUNTIME_HANDLERS: [&str; 2] = ["", "runc"];
 
 impl PodSandboxConfig {
     /// Refuses a runtime that is not there, in containerd's words.
@@ -134,7 +134,7 @@ impl PodSandboxConfig {
     /// # Errors
     /// [`RuntimeError::InvalidConfig`].
     pub fn check_handler(&self) -> Result<(), RuntimeError> {
-        if HANDLERS.contains(&self.runtime_handler.as_str()) {
+        if RUNTIME_HANDLERS.contains(&self.runtime_handler.as_str()) {
             return Ok(());
         }
         let handler = &self.runtime_handler;

@@ -10,7 +10,7 @@ use cri::{
     LinuxContainerSecurityContext, LinuxPodSandboxConfig, Mount, MountPropagation, NamespaceMode, NamespaceOptions,
     PodSandboxConfig, PodSandboxMetadata, PortMapping, Protocol, QosClass, SeccompProfile, SupplementalGroupsPolicy,
 };
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SeccompProfile as SeccompSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SeccompProfile as SeccompSpec, VolumeMount};
 
 use crate::names::{CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID, hostname, name, namespace, uid};
 
@@ -320,6 +320,23 @@ pub(crate) fn propagation(word: Option<&str>) -> MountPropagation {
     }
 }
 
+/// Whether what is mounted below a mount is to be read-only too, as far as the mount may say so.
+pub(crate) fn recursive_read_only(mount: &VolumeMount) -> Result<bool, String> {
+    let mode = mount.recursive_read_only.as_deref().unwrap_or("Disabled");
+    if mode == "Disabled" {
+        return Ok(false);
+    }
+    let refuse =
+        |why: String| Err(format!("volume {:?} requested recursive read-only mode, but it is {why}", mount.name));
+    if mount.read_only != Some(true) {
+        return refuse("not read-only".to_owned());
+    }
+    match mount.mount_propagation.as_deref() {
+        None | Some("None") => Ok(true),
+        Some(propagation) => refuse(format!("not compatible with propagation {propagation:?}")),
+    }
+}
+
 /// The text of the Pod's `/etc/hosts` (upstream: `managedHostsFileContent`).
 pub(crate) fn hosts_file(pod: &Pod, pod_ip: &str, cluster_domain: &str) -> String {
     let mut text = String::from(
@@ -344,4 +361,29 @@ pub(crate) fn hosts_file(pod: &Pod, pod_ip: &str, cluster_domain: &str) -> Strin
         text.push_str(&format!("{}\t{names}\n", alias.ip));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::recursive_read_only;
+
+    #[test]
+    fn what_lies_below_a_mount_is_read_only_if_it_says_so() {
+        let of = |mount: Value| recursive_read_only(&serde_json::from_value(mount).expect("a mount"));
+        let refused = |why: &str| Err(format!("volume \"v\" requested recursive read-only mode, but it is {why}"));
+        for (mount, expected) in [
+            (json!({"name": "v", "mountPath": "/v", "readOnly": true}), Ok(false)),
+            (json!({"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "IfPossible"}), Ok(true)),
+            (json!({"name": "v", "mountPath": "/v", "recursiveReadOnly": "Enabled"}), refused("not read-only")),
+            (
+                json!({"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "Enabled",
+                       "mountPropagation": "HostToContainer"}),
+                refused("not compatible with propagation \"HostToContainer\""),
+            ),
+        ] {
+            assert_eq!(of(mount.clone()), expected, "{mount}");
+        }
+    }
 }

@@ -451,6 +451,8 @@ impl PodHands {
         let mut mounts = Vec::new();
         let mut sub_paths = Vec::new();
         for mount in container.volume_mounts.iter().flatten() {
+            let recursive_read_only = config::recursive_read_only(mount)
+                .map_err(|why| format!("failed to resolve recursive read-only mode: {why}"))?;
             let volume = spec.and_then(|s| s.volumes.as_ref()).into_iter().flatten().find(|v| v.name == mount.name);
             let volume = volume
                 .ok_or_else(|| format!("volume {:?} of the mount {:?} is not there", mount.name, mount.mount_path))?;
@@ -484,6 +486,7 @@ impl PodHands {
                 host_path,
                 container_path: PathBuf::from(&mount.mount_path),
                 readonly: mount.read_only == Some(true),
+                recursive_read_only,
                 propagation: config::propagation(mount.mount_propagation.as_deref()),
                 ..Mount::default()
             });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::resources::{LEASES, NODES};
 use apimachinery::{ApiError, Reason};
 use client::PatchKind;
+use cri::RUNTIME_HANDLERS;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
@@ -69,6 +70,10 @@ pub(crate) fn status(config: &KubeletConfig, runtime_version: &str, old: &Value,
         "capacity": facts.capacity, "allocatable": facts.allocatable, "conditions": list,
         "addresses": [{"type": "InternalIP", "address": config.node_ip}, {"type": "Hostname", "address": config.node_name}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+        "features": {"supplementalGroupsPolicy": true},
+        "runtimeHandlers": RUNTIME_HANDLERS.map(|handler| json!({
+            "name": handler, "features": {"recursiveReadOnlyMounts": true, "userNamespaces": false},
+        })),
         "nodeInfo": {
             "machineID": facts.machine_id, "systemUUID": facts.machine_id, "bootID": facts.boot_id,
             "kernelVersion": facts.kernel_version, "osImage": facts.os_image, "containerRuntimeVersion": runtime_version,

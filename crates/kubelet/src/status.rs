@@ -219,7 +219,8 @@ fn container(container: &Container, views: &Views, after_init: bool, init: bool)
             let mut value = json!({"name": mount.name, "mountPath": mount.mount_path});
             if mount.read_only == Some(true) {
                 value["readOnly"] = json!(true);
-                value["recursiveReadOnly"] = json!("Disabled");
+                let recursive = crate::config::recursive_read_only(mount) == Ok(true);
+                value["recursiveReadOnly"] = json!(if recursive { "Enabled" } else { "Disabled" });
             }
             value
         })
