@@ -31,7 +31,10 @@ pub(crate) fn run_named(repository: &Path, name: &str, skiff: Option<&str>) -> R
         bail!("there is no benchmark {name:?}\nhint: cargo xtask bench {}", NAMES.join(" | "));
     }
     if name == "schedule" {
-        // In simulated nodes: no cluster, no root.
+        if skiff.is_some() {
+            bail!("`bench schedule` measures this checkout, and no executable");
+        }
+        // On simulated nodes: no cluster, no root.
         let mut cargo = cargo(repository);
         return run(cargo.args(["run", "--release", "--package", "envtest", "--example", "schedule"]));
     }
