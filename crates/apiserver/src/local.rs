@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use apimachinery::labels::FieldSelector;
+use apimachinery::names::path_segment;
 use apimachinery::{ApiError, Object, UserInfo};
 use async_trait::async_trait;
 use client::{DeleteOptions, ListOptions, ObjectList, PatchKind, Target, Transport, WatchStream, WriteOptions};
@@ -30,6 +32,13 @@ impl LocalTransport {
         self.server.authorizer().check(&self.user, &attributes(verb, target))
     }
 
+    /// The same for a list or watch, which may be of one object.
+    fn authorize_many(&self, verb: &str, target: Target<'_>, options: &ListOptions) -> Result<(), ApiError> {
+        let mut attributes = attributes(verb, target);
+        attributes.name = selected_name(&options.field_selector).unwrap_or_default();
+        self.server.authorizer().check(&self.user, &attributes)
+    }
+
     /// What upstream's component of this identity calls itself.
     fn field_manager(&self) -> &'static str {
         let name = self.user.name.as_str();
@@ -45,6 +54,13 @@ impl LocalTransport {
         let field_manager = self.field_manager().to_owned();
         RequestContext { dry_run, field_manager, ..RequestContext::of(self.user.clone()) }
     }
+}
+
+/// The name of the one object that a list or watch lets through: whoever may read only that one may list it so
+/// (upstream: `apiserver/pkg/endpoints/request/requestinfo.go`).
+pub(crate) fn selected_name(field_selector: &str) -> Option<String> {
+    let selector = FieldSelector::parse(field_selector).ok()?;
+    selector.required("metadata.name").filter(|name| path_segment(name).is_empty()).map(str::to_owned)
 }
 
 /// What a request on `target` asks the authorizer.
@@ -75,12 +91,12 @@ impl Transport for LocalTransport {
     }
 
     async fn list(&self, target: Target<'_>, options: &ListOptions) -> Result<ObjectList, ApiError> {
-        self.authorize("list", target)?;
+        self.authorize_many("list", target, options)?;
         self.server.engine().list(target, options).await
     }
 
     async fn watch(&self, target: Target<'_>, options: &ListOptions) -> Result<WatchStream, ApiError> {
-        self.authorize("watch", target)?;
+        self.authorize_many("watch", target, options)?;
         self.server.engine().watch(target, options).await
     }
 

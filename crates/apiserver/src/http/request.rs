@@ -9,6 +9,7 @@ use http::Method;
 use super::aggregate::RemoteRoute;
 use crate::authorization::Attributes;
 use crate::catalog::Catalog;
+use crate::local::selected_name;
 
 /// A request's path, parsed.
 #[derive(Debug, Clone)]
@@ -31,6 +32,9 @@ pub(crate) struct ResourceRoute {
     pub(crate) subresource: String,
     /// What follows the subresource: the path of `proxy`.
     pub(crate) rest: String,
+    /// The one object that a list or watch selects by its name; empty if it selects others. Who may read only that one may
+    /// list it so.
+    pub(crate) selected: String,
 }
 
 impl ResourceRoute {
@@ -44,7 +48,13 @@ impl Route {
     /// What the authorizer is asked.
     pub(crate) fn attributes(&self, method: &Method) -> Attributes {
         match self {
-            Self::Resource(route) => crate::local::attributes(route.verb, route.target()),
+            Self::Resource(route) => {
+                let mut attributes = crate::local::attributes(route.verb, route.target());
+                if attributes.name.is_empty() {
+                    attributes.name.clone_from(&route.selected);
+                }
+                attributes
+            }
             Self::Remote(route) => route.attributes.clone(),
             Self::Path(path) => {
                 Attributes { verb: method.as_str().to_lowercase(), path: path.clone(), ..Attributes::default() }
@@ -102,7 +112,12 @@ impl Route {
         if !rest.is_empty() && subresource != "proxy" {
             return Err(ApiError::path_not_found());
         }
+        let selected = match verb {
+            "list" | "watch" => query.selected_name().unwrap_or_default(),
+            _ => String::new(),
+        };
         Ok(Self::Resource(ResourceRoute {
+            selected,
             verb,
             resource,
             namespace: namespace.to_owned(),
@@ -147,6 +162,11 @@ impl Query {
     /// Whether the key is there and not `false` or `0`.
     pub(crate) fn flag(&self, key: &str) -> bool {
         self.0.get(key).and_then(|values| values.first()).is_some_and(|v| !matches!(v.as_str(), "false" | "0"))
+    }
+
+    /// The name of the one object that the field selector lets through, if it names one.
+    pub(crate) fn selected_name(&self) -> Option<String> {
+        selected_name(self.text("fieldSelector"))
     }
 
     /// A number, if the key is there.

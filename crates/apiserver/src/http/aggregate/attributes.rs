@@ -1,7 +1,6 @@
 //! What a path asks for, by its form alone: here nobody knows which resources there are
 //! (upstream: `apiserver/pkg/endpoints/request/requestinfo.go`).
 
-use apimachinery::names::path_segment;
 use http::Method;
 
 use super::super::request::Query;
@@ -33,13 +32,7 @@ pub(super) fn of_resource(method: &Method, group: &str, version: &str, rest: &[&
         (_, Some(word)) => verb = word,
         ("get", None) if name.is_empty() => {
             verb = if query.flag("watch") { "watch" } else { "list" };
-            // A list of the one object of this name is asked about as that object.
-            if let Some(("metadata.name", only)) = query.text("fieldSelector").split_once('=')
-                && !only.contains([',', '='])
-                && path_segment(only).is_empty()
-            {
-                only.clone_into(&mut name);
-            }
+            name = query.selected_name().unwrap_or_default();
         }
         ("delete", None) if name.is_empty() => verb = "deletecollection",
         _ => {}

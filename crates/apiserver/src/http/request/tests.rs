@@ -37,6 +37,21 @@ fn paths_mean_what_they_mean_upstream() {
 }
 
 #[test]
+fn a_list_of_one_object_is_asked_about_as_that_object() {
+    for (path, query, name) in [
+        ("/api/v1/namespaces/dev/configmaps", "fieldSelector=metadata.name%3Dtrust", "trust"),
+        ("/api/v1/namespaces/dev/configmaps", "watch=1&fieldSelector=a%21%3Db,metadata.name%3D%3Dtrust", "trust"),
+        ("/api/v1/namespaces/dev/configmaps", "fieldSelector=metadata.name%21%3Dtrust", ""),
+        ("/api/v1/namespaces/dev/configmaps", "fieldSelector=metadata.name%3Da/b", ""),
+        ("/api/v1/namespaces/dev/configmaps/other", "fieldSelector=metadata.name%3Dtrust", "other"),
+    ] {
+        let catalog = crate::catalog::Catalog::default();
+        let route = Route::parse(&Method::GET, path, &Query::parse(query), &catalog).unwrap();
+        assert_eq!(route.attributes(&Method::GET).name, name, "{path}?{query}");
+    }
+}
+
+#[test]
 fn queries_are_decoded() {
     let query = Query::parse("labelSelector=a%3Db%2Cc+in+(d)&watch&command=sh&command=-c");
     assert_eq!(query.text("labelSelector"), "a=b,c in (d)");
