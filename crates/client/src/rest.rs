@@ -20,7 +20,7 @@ use component_base::Supervisor;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -247,6 +247,34 @@ impl RestClient {
         let headers = [(ACCEPT, "application/json"), (CONTENT_TYPE, media_type)];
         let body = serde_json::to_vec(body).map_err(|error| RestError::Invalid(error.to_string()))?;
         self.request(method, path_and_query, &headers, body.into()).await?.json()
+    }
+
+    /// Passes on somebody else's request, with this client's credentials unless it has its own, over a connection of its
+    /// own, which may switch protocols.
+    ///
+    /// # Errors
+    /// No answer. Whatever the answer says is not looked at.
+    pub async fn forward<B>(&self, mut request: Request<B>) -> Result<hyper::Response<Incoming>, RestError>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let server = self.server();
+        let invalid = |error: &dyn fmt::Display| RestError::Invalid(error.to_string());
+        *request.uri_mut() = format!("{}{path}", server.path).parse().map_err(|error| invalid(&error))?;
+        let host = HeaderValue::from_str(&server.authority).map_err(|error| invalid(&error))?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, host);
+        for name in self.inner.headers.keys() {
+            if !headers.contains_key(name) {
+                for value in self.inner.headers.get_all(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+        let method = request.method().clone();
+        let sent = self.inner.connections.send_upgrade(request).await;
+        sent.map_err(|reason| self.unreachable(&method, &path, reason))
     }
 
     fn observe(&self, method: &Method, path_and_query: &str, response: &hyper::Response<Incoming>, started: Instant) {

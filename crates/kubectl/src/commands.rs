@@ -22,6 +22,8 @@ mod label;
 mod logs;
 mod options;
 mod patch;
+mod port_forward;
+mod proxy;
 mod replace;
 mod rollout;
 mod run;
@@ -38,7 +40,7 @@ use crate::context::Context;
 use crate::error::KubectlError;
 
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
-pub(crate) const UNSERVED: [&str; 14] = [
+pub(crate) const UNSERVED: [&str; 12] = [
     "autoscale",
     "certificate",
     "completion",
@@ -49,8 +51,6 @@ pub(crate) const UNSERVED: [&str; 14] = [
     "kuberc",
     "kustomize",
     "plugin",
-    "port-forward",
-    "proxy",
     "taint",
     "top",
 ];
@@ -110,6 +110,10 @@ pub(crate) enum Command {
     Attach(attach::AttachCommand),
     /// Execute a command in a container
     Exec(exec::ExecCommand),
+    /// Forward one or more local ports to a pod
+    PortForward(port_forward::PortForwardCommand),
+    /// Run a proxy to the Kubernetes API server
+    Proxy(proxy::ProxyCommand),
     /// Copy files and directories to and from containers
     Cp(cp::CpCommand),
     /// Manage the rollout of a resource
@@ -149,6 +153,8 @@ impl Command {
             Self::Logs(command) => command.run(context).await,
             Self::Attach(command) => command.run(context).await,
             Self::Exec(command) => command.run(context).await,
+            Self::PortForward(command) => command.run(context).await,
+            Self::Proxy(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,
             Self::Rollout(command) => command.run(context).await,
             Self::Wait(command) => command.run(context).await,

@@ -380,12 +380,6 @@ impl Drop for Cluster {
     }
 }
 
-/// Whether the tests' kubectl is skiff's own.
-pub(crate) fn is_built_in() -> bool {
-    let kubectl = std::env::var_os("SKIFF_TEST_KUBECTL").map(PathBuf::from).and_then(|path| path.canonicalize().ok());
-    kubectl.is_some_and(|path| path.file_name().is_some_and(|name| name == "skiff"))
-}
-
 fn run(mut command: Command, input: &[u8]) -> Ran {
     let words: Vec<_> = std::iter::once(command.get_program())
         .chain(command.get_args())

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdout};
 
 use crate::cluster::Cluster;
-use crate::{DEPLOYMENT, image, with_deployment};
+use crate::{DEPLOYMENT, SELECTOR, image, with_deployment};
 
 /// Environment variables that choose upstream kubectl's transport. The built-in one always speaks WebSocket.
 const TRANSPORTS: [&str; 2] = ["true", "false"];
@@ -65,28 +65,38 @@ fn what_can_not_be_reached_is_named() {
     assert!(ran.contains("all said"), "{ran}");
 }
 
-/// kubectl while it forwards a port.
-struct Forwarding {
+/// kubectl while it listens on a port of this machine.
+struct Listening {
     kubectl: Child,
     /// Kept, for a program whose output nobody reads any more ends.
     _lines: BufReader<ChildStdout>,
     port: u16,
 }
 
-impl Forwarding {
-    fn start(cluster: &Cluster, web_sockets: &str, ports: &str) -> Self {
-        let mut kubectl = cluster.kubectl_started(&[(PORT_FORWARD, web_sockets)], &["port-forward", DEPLOYMENT, ports]);
+impl Listening {
+    fn forwarding(cluster: &Cluster, web_sockets: &str, of: &str, ports: &str) -> Self {
+        Self::start(cluster, &[(PORT_FORWARD, web_sockets)], &["port-forward", of, ports])
+    }
+
+    /// Starts kubectl, whose first line says where it listens.
+    fn start(cluster: &Cluster, environment: &[(&str, &str)], words: &[&str]) -> Self {
+        let mut kubectl = cluster.kubectl_started(environment, words);
         let mut line = String::new();
         let mut lines = BufReader::new(kubectl.stdout.take().expect("it is piped"));
         lines.read_line(&mut line).expect("kubectl says where it listens");
         // Forwarding from 127.0.0.1:40913 -> 8080
-        let port = line.split_once("127.0.0.1:").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        let port = line.split_once("127.0.0.1:").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
         Self { port: port.unwrap_or_else(|| panic!("no port in {line:?}")), _lines: lines, kubectl }
     }
 
     fn ask(&self) -> String {
+        self.ask_for("/", "localhost")
+    }
+
+    fn ask_for(&self, path: &str, host: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("kubectl listens");
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("kubectl reads");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("kubectl reads");
         let mut answer = String::new();
         // One that is reset is one without an answer.
         let _ = stream.read_to_string(&mut answer);
@@ -94,7 +104,7 @@ impl Forwarding {
     }
 }
 
-impl Drop for Forwarding {
+impl Drop for Listening {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.kubectl.kill();
@@ -105,14 +115,11 @@ impl Drop for Forwarding {
 #[test]
 fn ports_are_forwarded_over_both_transports() {
     let cluster = with_deployment(1);
-    if crate::cluster::is_built_in() {
-        // It has no port-forward yet, and says so.
-        let said = cluster.kubectl(&["port-forward", DEPLOYMENT, ":8080"]).failed();
-        assert!(said.contains("\"kubectl port-forward\" is not served by this kubectl"), "{said}");
-        return;
-    }
+    cluster.kubectl(&["expose", DEPLOYMENT, "--port=80", "--target-port=8080"]).ok();
+    let refused = cluster.kubectl(&["port-forward", "service/kubernetes-bootcamp", ":81"]).failed();
+    assert_eq!(refused, "error: Service kubernetes-bootcamp does not have a service port 81\n");
     for web_sockets in TRANSPORTS {
-        let forwarding = Forwarding::start(&cluster, web_sockets, ":8080");
+        let forwarding = Listening::forwarding(&cluster, web_sockets, "service/kubernetes-bootcamp", ":80");
         // One after the other, and at once.
         for _ in 0..3 {
             assert!(forwarding.ask().contains("Hello Kubernetes bootcamp!"), "{web_sockets}");
@@ -123,7 +130,22 @@ fn ports_are_forwarded_over_both_transports() {
                 assert!(answer.join().expect("no panic").contains("Hello Kubernetes bootcamp!"), "{web_sockets}");
             }
         });
-        let nothing = Forwarding::start(&cluster, web_sockets, ":9999");
+        let nothing = Listening::forwarding(&cluster, web_sockets, DEPLOYMENT, ":9999");
         assert_eq!(nothing.ask(), "", "nobody listens there");
     }
+}
+
+#[test]
+fn a_proxy_leads_to_the_api_and_through_it_to_pods() {
+    let cluster = with_deployment(1);
+    let proxy = Listening::start(&cluster, &[], &["proxy", "--port=0"]);
+    assert!(proxy.ask_for("/version", "localhost").contains("\"gitVersion\""));
+    let pods = cluster.pods(SELECTOR);
+    let pod = crate::text(&pods[0], "/metadata/name");
+    let path = format!("/api/v1/namespaces/default/pods/{pod}:8080/proxy/");
+    assert!(proxy.ask_for(&path, "127.0.0.1").contains("Hello Kubernetes bootcamp!"));
+    // A page on another site has no business here, and no more has a session in a Pod.
+    assert!(proxy.ask_for("/version", "evil.example").starts_with("HTTP/1.1 403 Forbidden"));
+    let exec = format!("/api/v1/namespaces/default/pods/{pod}/exec?command=env");
+    assert!(proxy.ask_for(&exec, "localhost").starts_with("HTTP/1.1 403 Forbidden"));
 }
