@@ -115,6 +115,10 @@ impl Scheduler {
             Nomination::Node(candidate) => {
                 // Decisions that come before the write is seen count it already.
                 self.cache.lock().nominate(&info, Some(&candidate.node));
+                // One that is deleted from here on is withdrawn by that change; one that was before, here.
+                if self.pods.store().get(&object.meta().key()).is_none_or(|now| now.meta().uid != info.uid()) {
+                    self.cache.lock().withdraw(info.uid());
+                }
                 Some(json!(candidate.node)).filter(|_| info.nominated_node() != Some(&candidate.node))
             }
         };
