@@ -7,7 +7,6 @@ use apimachinery::{Admission, AdmissionRequest, ApiError, Operation, Reader};
 const UNSERVED: &[(&str, &str)] = &[
     ("", "persistentvolumeclaims"),
     ("", "persistentvolumes"),
-    ("apiregistration.k8s.io", "apiservices"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("certificates.k8s.io", "certificatesigningrequests"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"),

@@ -1,3 +1,5 @@
+mod served;
+
 use http::header::ACCEPT;
 
 use super::*;
