@@ -149,7 +149,8 @@ pub(crate) async fn connect(
 ) -> Result<Box<dyn Connection>, String> {
     let stream = connect_tcp(&server.host, server.port).await?;
     let Some((config, name)) = tls else { return Ok(Box::new(stream)) };
-    let stream = handshake(stream, config, name.unwrap_or(&server.host), &server.host).await?;
+    let name = name.unwrap_or(&server.host);
+    let stream = handshake(stream, config, name, name).await?;
     Ok(Box::new(stream))
 }
 

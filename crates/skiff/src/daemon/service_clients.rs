@@ -103,3 +103,6 @@ impl RemoteServers for ServiceClients {
         Ok(response.map(|body| body.map_err(std::io::Error::other).boxed()))
     }
 }
+
+#[cfg(test)]
+mod tests;
