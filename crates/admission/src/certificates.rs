@@ -1,10 +1,14 @@
 //! Who may speak for a signer: attest its trust anchors, sign certificates of Pods
 //! (upstream: `plugin/pkg/admission/certificates`, `pkg/registry/certificates/podcertificaterequest/strategy.go`).
 
+mod requests;
+
 use api::resources::{CLUSTERTRUSTBUNDLES, PODCERTIFICATEREQUESTS};
 use apimachinery::{Admission, AdmissionRequest, ApiError, FieldError, FieldPath, Operation, Reader, UserInfo, Wish};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+pub use requests::{CertificateApproval, CertificateRequester, CertificateSigning, CertificateSubjectRestriction};
 
 /// Whether `user` may do `verb` for a signer, by its name or by `DOMAIN/*`.
 fn may(reader: &dyn Reader, user: &UserInfo, verb: &str, signer: &str) -> bool {

@@ -26,7 +26,10 @@ use std::sync::Arc;
 use apimachinery::Admission;
 use component_base::Random;
 
-pub use certificates::{ClusterTrustBundleAttest, PodCertificateSigning};
+pub use certificates::{
+    CertificateApproval, CertificateRequester, CertificateSigning, CertificateSubjectRestriction,
+    ClusterTrustBundleAttest, PodCertificateSigning,
+};
 pub use default_toleration_seconds::DefaultTolerationSeconds;
 pub use limit_ranger::LimitRanger;
 pub use namespace_lifecycle::NamespaceLifecycle;
@@ -52,8 +55,12 @@ pub fn plugins(random: Arc<Random>) -> Vec<Box<dyn Admission>> {
         Box::new(Priority),
         Box::new(DefaultTolerationSeconds),
         Box::new(RuntimeClass),
+        Box::new(CertificateRequester),
+        Box::new(CertificateApproval),
+        Box::new(CertificateSigning),
         Box::new(ClusterTrustBundleAttest),
         Box::new(PodCertificateSigning),
+        Box::new(CertificateSubjectRestriction),
         Box::new(PodResizeValidator),
         Box::new(MutatingAdmissionPolicy),
         Box::new(ValidatingAdmissionPolicy),

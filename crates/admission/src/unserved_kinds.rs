@@ -8,7 +8,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("", "persistentvolumeclaims"),
     ("", "persistentvolumes"),
     ("autoscaling", "horizontalpodautoscalers"),
-    ("certificates.k8s.io", "certificatesigningrequests"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
     ("networking.k8s.io", "ingressclasses"),

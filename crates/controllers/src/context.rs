@@ -24,6 +24,27 @@ pub struct Addresses {
     pub count: u32,
 }
 
+/// The key of the cluster's CA, which is never printed.
+#[derive(Clone)]
+pub struct AuthorityKey(Arc<str>);
+
+impl AuthorityKey {
+    /// Takes a key, PEM.
+    pub fn new(pem: &str) -> Self {
+        Self(pem.into())
+    }
+
+    pub(crate) fn pem(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for AuthorityKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthorityKey")
+    }
+}
+
 /// What every controller is given. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ControllerContext {
@@ -41,6 +62,8 @@ pub struct ControllerContext {
     pub random: Arc<Random>,
     /// The cluster's CA certificate, PEM, for every namespace.
     pub root_ca: Arc<str>,
+    /// The key of that, with which requests for certificates are signed; `None`: they stay as they are.
+    pub ca_key: Option<AuthorityKey>,
     /// The certificate of the authority by which API servers behind this one know it, PEM.
     pub front_proxy_ca: Arc<str>,
     /// Asks API servers behind APIServices whether they answer.

@@ -2,6 +2,7 @@
 //! API clients and never touch the datastore, so each can run against any conformant server.
 
 mod apiservice;
+mod certificates;
 mod clusterauthenticationtrust;
 mod clustertrustbundlepublisher;
 mod context;
@@ -37,7 +38,7 @@ mod time;
 mod ttlafterfinished;
 
 pub use apiservice::ApiServiceProbe;
-pub use context::{Addresses, ControllerContext, IdentifiedClients};
+pub use context::{Addresses, AuthorityKey, ControllerContext, IdentifiedClients};
 
 /// A controller's name and how it starts.
 pub type Starter = (&'static str, fn(&ControllerContext));
@@ -59,6 +60,10 @@ pub const CONTROLLERS: &[Starter] = &[
     ("namespace-controller", namespace::start),
     ("serviceaccount-controller", serviceaccount::start),
     ("root-ca-certificate-publisher-controller", rootcacertpublisher::start),
+    ("certificatesigningrequest-approving-controller", certificates::start_approver),
+    ("certificatesigningrequest-signing-controller", certificates::start_signer),
+    ("certificatesigningrequest-cleaner-controller", certificates::start_cleaner),
+    ("podcertificaterequest-cleaner-controller", certificates::start_pod_cleaner),
     ("kube-apiserver-serving-clustertrustbundle-publisher-controller", clustertrustbundlepublisher::start),
     ("customresourcedefinition-controller", customresourcedefinition::start),
     ("apiservice-status-available-controller", apiservice::start),

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use client::{Client, Informers};
 use component_base::Supervisor;
 use component_base::metrics::Registry;
-use controllers::{Addresses, ApiServiceProbe, ControllerContext, IdentifiedClients};
+use controllers::{Addresses, ApiServiceProbe, AuthorityKey, ControllerContext, IdentifiedClients};
 use datastore::{Datastore, Revision, SimulatedDisk};
 use scheduler::SchedulerConfig;
 
@@ -35,6 +35,10 @@ const ROOT_CA: &str = "-----BEGIN CERTIFICATE-----\n\
     -----END CERTIFICATE-----\n";
 /// Stands for the certificate of the front proxy's authority.
 const FRONT_PROXY_CA: &str = "-----BEGIN CERTIFICATE-----\nZnJvbnQ=\n-----END CERTIFICATE-----\n";
+/// The key of that, of this simulation only.
+const CA_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEIPOoC/4x7uERLK/g2+8pwMVKBZy9yBhldX2H3EO7NhJZ\n\
+    -----END PRIVATE KEY-----\n";
 const SERVICE_CIDR: ServiceCidr = ServiceCidr { base: Ipv4Addr::new(10, 96, 0, 0), prefix: 16 };
 const LOAD_BALANCERS: Addresses = Addresses { first: Ipv4Addr::new(10, 88, 0, 128), count: 64 };
 
@@ -115,6 +119,7 @@ impl ControlPlane {
             clock: world.clock.clone(),
             random: world.random.clone(),
             root_ca: ROOT_CA.into(),
+            ca_key: Some(AuthorityKey::new(CA_KEY)),
             front_proxy_ca: FRONT_PROXY_CA.into(),
             api_services: Arc::new(Probe(life.server.clone())),
             load_balancer_addresses: Some(LOAD_BALANCERS),

@@ -26,6 +26,8 @@ pub(crate) struct Identity {
 /// All of a cluster's certificates and keys.
 pub(crate) struct Pki {
     pub(crate) ca: String,
+    /// What the CA signs with.
+    pub(crate) ca_key: String,
     pub(crate) server: Identity,
     pub(crate) admin: Identity,
     /// Who the server is to API servers behind it, and the authority that they know it by.
@@ -54,6 +56,7 @@ impl Pki {
         };
         Ok(Self {
             ca: text("ca.crt")?,
+            ca_key: text("ca.key")?,
             server: identity("apiserver")?,
             admin: identity("admin")?,
             front_proxy: identity(FRONT_PROXY)?,
@@ -88,7 +91,8 @@ impl Pki {
         let (front_proxy_ca, front_proxy) = create_front_proxy(directory)?;
         // Written last: its presence says that the rest is complete.
         write(directory, "sa.key", &token_key)?;
-        Ok(Self { ca, server, admin, front_proxy, front_proxy_ca, token_key })
+        let ca_key = issuer.key().serialize_pem();
+        Ok(Self { ca, ca_key, server, admin, front_proxy, front_proxy_ca, token_key })
     }
 
     /// Whether `directory` holds a complete set.

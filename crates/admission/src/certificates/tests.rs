@@ -8,7 +8,7 @@ use super::{ClusterTrustBundleAttest, PodCertificateSigning};
 use crate::tests::request;
 
 /// A world in which anybody may do the one thing.
-struct Granted(&'static str, &'static str);
+pub(super) struct Granted(pub(super) &'static str, pub(super) &'static str);
 
 impl Reader for Granted {
     fn get(&self, _: &'static Resource, _: &str, _: &str) -> Option<Arc<Object>> {

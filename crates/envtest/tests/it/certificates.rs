@@ -1,8 +1,7 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
-use api::resources::{CLUSTERTRUSTBUNDLES, EVENTS, PODCERTIFICATEREQUESTS, PODS};
-use client::PatchKind;
+use api::resources::{CERTIFICATESIGNINGREQUESTS, CLUSTERTRUSTBUNDLES, EVENTS, PODCERTIFICATEREQUESTS, PODS};
+use client::{PatchKind, Target, WriteOptions};
 use cri::{ContainerFilter, RuntimeService};
 use envtest::{Cluster, Failure, Options, check};
 use jiff::SignedDuration;
@@ -44,7 +43,7 @@ async fn runs(cluster: &Cluster) -> Result<(), Failure> {
 async fn file(cluster: &Cluster, name: &str) -> String {
     let containers = cluster.nodes()[0].runtime.list_containers(&ContainerFilter::default()).await.unwrap_or_default();
     let mut mounts = containers.iter().flat_map(|container| &container.mounts);
-    let volume = mounts.find(|mount| mount.container_path == PathBuf::from("/v"));
+    let volume = mounts.find(|mount| mount.container_path.as_path() == "/v");
     let path = volume.map(|mount| mount.host_path.join(name)).unwrap_or_default();
     std::fs::read_to_string(path).unwrap_or_default()
 }
@@ -200,5 +199,63 @@ fn a_certificate_that_is_denied_is_told_in_an_event() {
         cluster.delete(PODS, "default", "p").await?;
         let gone = || cluster.get(PODS, "default", "p").map_or(Ok(()), |pod| Err(pod.value().to_string()));
         cluster.eventually("the Pod can be deleted", gone).await
+    });
+}
+
+/// Asks for a certificate as the administrator.
+async fn ask(cluster: &Cluster, name: &str, signer: &str, usages: &[&str]) -> Result<(), Failure> {
+    use base64::Engine as _;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:nodes");
+    let request = params.serialize_request(&KeyPair::generate().expect("a key")).expect("a request");
+    let request = pem::encode("CERTIFICATE REQUEST", request.der());
+    let request = base64::engine::general_purpose::STANDARD.encode(request);
+    let spec = json!({"request": request, "signerName": signer, "usages": usages, "username": "somebody"});
+    let body = json!({"metadata": {"name": "r"}, "spec": spec});
+    cluster.client().create(CERTIFICATESIGNINGREQUESTS, "", body).await?;
+    Ok(())
+}
+
+fn request(cluster: &Cluster) -> Value {
+    cluster.get(CERTIFICATESIGNINGREQUESTS, "", "r").map(|request| request.value()).unwrap_or_default()
+}
+
+async fn becomes(cluster: &Cluster, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value, Failure> {
+    let look = || Some(request(cluster)).filter(|request| is(request)).ok_or_else(|| request(cluster).to_string());
+    cluster.eventually(what, look).await
+}
+
+#[test]
+fn a_kubelets_certificate_is_approved_signed_and_forgotten() {
+    check(&Options::new(105).nodes(1).patience(Duration::from_secs(2 * 3600)), async |cluster| {
+        let usages = ["digital signature", "client auth"];
+        ask(cluster, "system:node:new", "kubernetes.io/kube-apiserver-client-kubelet", &usages).await?;
+        let signed = becomes(cluster, "it is signed", |request| !request["status"]["certificate"].is_null()).await?;
+        assert_eq!(signed["spec"]["username"], "kubernetes-admin", "nobody asks in another's name");
+        let approval = &signed["status"]["conditions"][0];
+        assert_eq!(approval["reason"], "AutoApproved");
+        assert_eq!(approval["message"], "Auto approving kubelet client certificate after SubjectAccessReview.");
+        becomes(cluster, "it is gone after an hour", Value::is_null).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_breaks_a_signers_rules_is_not_signed() {
+    check(&Options::new(106).nodes(1), async |cluster| {
+        ask(cluster, "jane", "kubernetes.io/kube-apiserver-client", &["server auth"]).await?;
+        let mut approved = request(cluster);
+        approved["status"]["conditions"] = json!([{"type": "Approved", "status": "True", "reason": "Mine"}]);
+        let target = Target::object(CERTIFICATESIGNINGREQUESTS, "", "r").subresource("approval");
+        cluster.client().transport().update(target, approved, &WriteOptions::default()).await?;
+        let failed = |request: &Value| request["status"]["conditions"][1]["type"] == "Failed";
+        let request = becomes(cluster, "it has failed", failed).await?;
+        assert_eq!(request["status"]["conditions"][1]["reason"], "SignerValidationFailure");
+        let why = "invalid usage for client certificate: server auth";
+        assert_eq!(request["status"]["conditions"][1]["message"], why);
+        assert_eq!(request["status"]["certificate"], Value::Null);
+        Ok(())
     });
 }

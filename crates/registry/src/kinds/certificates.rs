@@ -4,6 +4,7 @@ mod bundle;
 mod keys;
 pub(crate) mod names;
 mod request;
+mod signing;
 mod status;
 
 use apimachinery::names::path_segment;
@@ -26,6 +27,9 @@ fn has_condition(o: &Value, kind: &str) -> bool {
 pub(super) static SIGNING_REQUEST: Rules = Rules {
     name: |name, _| path_segment(name),
     selectable: OF_SIGNER,
+    prepare_update: signing::prepare_update,
+    validate: signing::validate,
+    validate_update: signing::validate_update,
     row: Some(|o, now| {
         let spec = &o["spec"];
         let asked = int(spec, "expirationSeconds").map_or_else(|| "<none>".to_owned(), human_duration);

@@ -10,7 +10,7 @@ use apiserver::{Acceptor, ApiServer, NODE_PORTS, ServerConfig, ServiceNetwork, T
 use client::Informers;
 use component_base::metrics::Registry;
 use container_runtime::InitClient;
-use controllers::ControllerContext;
+use controllers::{AuthorityKey, ControllerContext};
 use datastore::{Datastore, EmbeddedStore, Options, RealDisk, Revision};
 use scheduler::SchedulerConfig;
 use tokio::net::TcpListener;
@@ -78,6 +78,7 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
         clock: world.clock.clone(),
         random: world.random.clone(),
         root_ca: pki.ca.as_str().into(),
+        ca_key: Some(AuthorityKey::new(&pki.ca_key)),
         front_proxy_ca: pki.front_proxy_ca.as_str().into(),
         api_services: Arc::new(Probe { server: server.clone() }),
         load_balancer_addresses: Some(cluster.load_balancers()),
