@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use apimachinery::UserInfo;
 use component_base::Shutdown;
+use futures_util::StreamExt;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, UPGRADE,
     X_CONTENT_TYPE_OPTIONS,
@@ -17,7 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::body::{Body, whole};
+use super::body::{Body, streaming, whole};
 use super::proxy::{join, spawn, strip};
 use super::request::{Query, percent_decode};
 use crate::aggregation::{Aggregator, ApiService, identify};
@@ -104,7 +105,16 @@ pub(crate) async fn pass_on(
     }
     strip(response.headers_mut());
     *response.version_mut() = http::Version::default();
-    response
+    match route.attributes.verb.as_str() {
+        "watch" => response.map(|body| until_shutdown(body, shutdown)),
+        _ => response,
+    }
+}
+
+/// A watch that ends with this server, as those of its own do, instead of breaking off.
+fn until_shutdown(body: Body, shutdown: Shutdown) -> Body {
+    let ended = Box::pin(async move { shutdown.requested().await });
+    streaming(body.into_data_stream().take_until(ended))
 }
 
 /// The request as the other server gets it.

@@ -244,6 +244,12 @@ async fn told(response: Response<Incoming>) -> (StatusCode, String) {
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
+/// The next piece of a body that has not broken off.
+async fn next(body: &mut Incoming) -> Option<Bytes> {
+    let frame: Frame<Bytes> = body.frame().await?.expect("the watch goes on");
+    frame.into_data().ok()
+}
+
 const JSON: &str = "application/json";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -301,15 +307,21 @@ async fn a_watch_comes_as_it_is_written() {
     let world = World::new(true).await;
     let request = Request::get(format!("{CLOUDS}?watch=1")).body(Full::default()).expect("it is a request");
     let mut body = world.send(root(), request).await.into_body();
-    let mut next = async || -> Option<Bytes> {
-        let frame: Frame<Bytes> = body.frame().await?.expect("the watch goes on");
-        frame.into_data().ok()
-    };
-    assert_eq!(next().await.as_deref(), Some(&b"line 0\n"[..]));
+    assert_eq!(next(&mut body).await.as_deref(), Some(&b"line 0\n"[..]));
     // The second line is not written before the first one was read.
     world.more.notify_one();
-    assert_eq!(next().await.as_deref(), Some(&b"line 1\n"[..]));
-    assert_eq!(next().await, None);
+    assert_eq!(next(&mut body).await.as_deref(), Some(&b"line 1\n"[..]));
+    assert_eq!(next(&mut body).await, None);
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_this_server() {
+    let world = World::new(true).await;
+    let request = Request::get(format!("{CLOUDS}?watch=1")).body(Full::default()).expect("it is a request");
+    let mut body = world.send(root(), request).await.into_body();
+    assert_eq!(next(&mut body).await.as_deref(), Some(&b"line 0\n"[..]));
+    world.supervisor.begin_shutdown();
+    assert_eq!(next(&mut body).await, None);
 }
 
 #[tokio::test]
