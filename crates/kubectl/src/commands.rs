@@ -8,11 +8,14 @@ mod attach;
 mod auth;
 mod cluster_info;
 mod config;
+mod cordon;
 mod cp;
 mod create;
 mod delete;
 mod describe;
+mod drain;
 mod edit;
+mod events;
 mod exec;
 mod explain;
 mod expose;
@@ -29,6 +32,7 @@ mod rollout;
 mod run;
 mod scale;
 mod set;
+mod taint;
 mod version;
 mod wait;
 
@@ -40,20 +44,8 @@ use crate::context::Context;
 use crate::error::KubectlError;
 
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
-pub(crate) const UNSERVED: [&str; 12] = [
-    "autoscale",
-    "certificate",
-    "completion",
-    "debug",
-    "diff",
-    "drain",
-    "events",
-    "kuberc",
-    "kustomize",
-    "plugin",
-    "taint",
-    "top",
-];
+pub(crate) const UNSERVED: [&str; 9] =
+    ["autoscale", "certificate", "completion", "debug", "diff", "kuberc", "kustomize", "plugin", "top"];
 
 /// All commands.
 #[derive(Debug, Subcommand)]
@@ -75,10 +67,16 @@ pub(crate) enum Command {
     /// Modify kubeconfig files
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Mark node as unschedulable
+    Cordon(cordon::CordonCommand),
     /// Create a resource from a file or from stdin
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
     Delete(delete::DeleteCommand),
+    /// Drain node in preparation for maintenance
+    Drain(drain::DrainCommand),
+    /// List events
+    Events(events::EventsCommand),
     /// Get documentation for a resource
     Explain(explain::ExplainCommand),
     /// Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service
@@ -98,6 +96,10 @@ pub(crate) enum Command {
     /// Set specific features on objects
     #[command(subcommand)]
     Set(set::SetCommand),
+    /// Update the taints on one or more nodes
+    Taint(taint::TaintCommand),
+    /// Mark node as schedulable
+    Uncordon(cordon::UncordonCommand),
     /// Print the client and server version information
     Version(version::VersionCommand),
     /// Display one or many resources
@@ -136,8 +138,11 @@ impl Command {
             Self::Auth(command) => command.run(context).await,
             Self::ClusterInfo(command) => command.run(context).await,
             Self::Config(command) => command.run(context).await,
+            Self::Cordon(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
+            Self::Drain(command) => command.run(context).await,
+            Self::Events(command) => command.run(context).await,
             Self::Explain(command) => command.run(context).await,
             Self::Expose(command) => command.run(context).await,
             Self::Edit(command) => command.run(context).await,
@@ -147,6 +152,8 @@ impl Command {
             Self::Patch(command) => command.run(context).await,
             Self::Scale(command) => command.run(context).await,
             Self::Set(command) => command.run(context).await,
+            Self::Taint(command) => command.run(context).await,
+            Self::Uncordon(command) => command.run(context).await,
             Self::Version(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
             Self::Describe(command) => command.run(context).await,
