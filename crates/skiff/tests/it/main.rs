@@ -11,6 +11,7 @@ mod everyday;
 mod extensions;
 mod image;
 mod life;
+mod nodes;
 mod services;
 mod streams;
 mod tutorial;
