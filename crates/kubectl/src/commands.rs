@@ -13,6 +13,7 @@ mod cp;
 mod create;
 mod delete;
 mod describe;
+mod diff;
 mod drain;
 mod edit;
 mod events;
@@ -44,8 +45,8 @@ use crate::context::Context;
 use crate::error::KubectlError;
 
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
-pub(crate) const UNSERVED: [&str; 9] =
-    ["autoscale", "certificate", "completion", "debug", "diff", "kuberc", "kustomize", "plugin", "top"];
+pub(crate) const UNSERVED: [&str; 8] =
+    ["autoscale", "certificate", "completion", "debug", "kuberc", "kustomize", "plugin", "top"];
 
 /// All commands.
 #[derive(Debug, Subcommand)]
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Create(create::CreateCommand),
     /// Delete resources by file names, stdin, resources and names, or by resources and label selector
     Delete(delete::DeleteCommand),
+    /// Diff the live version against a would-be applied version
+    Diff(diff::DiffCommand),
     /// Drain node in preparation for maintenance
     Drain(drain::DrainCommand),
     /// List events
@@ -141,6 +144,7 @@ impl Command {
             Self::Cordon(command) => command.run(context).await,
             Self::Create(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
+            Self::Diff(command) => command.run(context).await,
             Self::Drain(command) => command.run(context).await,
             Self::Events(command) => command.run(context).await,
             Self::Explain(command) => command.run(context).await,

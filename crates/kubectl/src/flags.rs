@@ -54,10 +54,7 @@ pub(crate) fn normalize(root: &Command, arguments: &[String]) -> Result<Normaliz
         return Err(unknown_command(root, &commands, unknown));
     }
     let mut reader = Reader { root, leaf, global: Vec::new(), local: Vec::new(), positional: Vec::new(), help: false };
-    let before_dash = reader.read(&rest).map_err(|text| {
-        let path = [&["kubectl".to_owned()], commands.as_slice()].concat().join(" ");
-        KubectlError::Message(format!("{text}\nSee '{path} --help' for usage."))
-    })?;
+    let before_dash = reader.read(&rest).map_err(|text| fault(&commands, &text))?;
     let mut out = vec!["kubectl".to_owned()];
     out.extend(reader.global.into_iter().flat_map(Occurrence::written));
     out.extend(commands.iter().cloned());
@@ -67,6 +64,15 @@ pub(crate) fn normalize(root: &Command, arguments: &[String]) -> Result<Normaliz
         out.extend(reader.positional);
     }
     Ok(Normalized { arguments: out, commands, before_dash, help: reader.help })
+}
+
+/// What is wrong with a flag. A 1 of `diff` would mean that there are differences.
+pub(crate) fn fault(commands: &[String], text: &str) -> KubectlError {
+    let path = [&["kubectl".to_owned()], commands].concat().join(" ");
+    if commands == ["diff"] {
+        return KubectlError::Exit { text: format!("{text}\nSee '{path} -h' for help and examples"), code: 2 };
+    }
+    KubectlError::Message(format!("{text}\nSee '{path} --help' for usage."))
 }
 
 /// The chain of commands that the arguments name, and the arguments without those names.

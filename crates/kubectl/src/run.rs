@@ -99,10 +99,7 @@ fn argument_error(root: &clap::Command, commands: &[String], error: &clap::Error
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             match flags::flag(root, commands, &long) {
-                Some(arg) => KubectlError::Message(format!(
-                    "{}\nSee '{path} --help' for usage.",
-                    flags::invalid_argument(arg, &value, &reason)
-                )),
+                Some(arg) => flags::fault(commands, &flags::invalid_argument(arg, &value, &reason)),
                 None => KubectlError::usage(&path, format!("invalid argument {value:?}: {reason}")),
             }
         }

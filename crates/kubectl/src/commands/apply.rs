@@ -335,7 +335,8 @@ fn described(info: &Info) -> String {
     )
 }
 
-fn three_way(info: &Info, modified: &Value, current: &Value) -> Result<(PatchKind, Value), String> {
+/// The patch that brings an object to its configuration.
+pub(super) fn three_way(info: &Info, modified: &Value, current: &Value) -> Result<(PatchKind, Value), String> {
     let original = match write::last_applied(current) {
         Some(text) if !text.is_empty() => serde_json::from_str(text).map_err(|_| "invalid JSON document".to_owned())?,
         _ => json!({}),

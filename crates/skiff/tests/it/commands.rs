@@ -97,3 +97,35 @@ fn who_may_do_what() {
     let me: serde_json::Value = serde_json::from_str(&me).expect("kubectl prints JSON");
     assert!(!text(&me, "/status/userInfo/username").is_empty(), "{me}");
 }
+
+#[test]
+fn what_an_apply_would_change_is_shown() {
+    let cluster = Cluster::start();
+    let manifest = |sky: &str, key: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: colours}}\ndata: {{sky: {sky}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: keys}}\nstringData: {{key: {key}}}\n"
+        )
+    };
+    let diff = |words: &[&str], sky: &str, key: &str| {
+        cluster.kubectl_reading(&[&["diff", "-f", "-"], words].concat(), &manifest(sky, key))
+    };
+    cluster.kubectl_reading(&["apply", "-f", "-"], &manifest("blue", "old")).ok();
+    assert_eq!(diff(&[], "blue", "old").ok(), "", "nothing would change");
+    for words in [&[][..], &["--server-side"]] {
+        let changed = diff(words, "grey", "new");
+        assert_eq!((changed.code, changed.stderr.as_str()), (1, ""), "{changed}");
+        for lines in ["\n-  sky: blue\n+  sky: grey\n", "\n-  key: '*** (before)'\n+  key: '*** (after)'\n"] {
+            assert!(changed.stdout.contains(lines), "{lines}: {changed}");
+        }
+    }
+    assert_eq!(text(&cluster.get(&["configmap", "colours"]), "/data/sky"), "blue", "it is only shown");
+    let named = [("KUBECTL_EXTERNAL_DIFF", "diff -N -q")];
+    let files = cluster.kubectl_with(&named, &["diff", "-f", "-"], &manifest("grey", "old"));
+    assert!(files.stdout.contains("v1.ConfigMap.default.colours differ\n"), "{files}");
+    let failed = diff(&[], "[1]", "old");
+    assert_eq!(failed.code, 2, "1 would mean a difference: {failed}");
+    let unknown = cluster.kubectl(&["diff", "--such"]);
+    let words = "error: unknown flag: --such\nSee 'kubectl diff -h' for help and examples\n";
+    assert_eq!((unknown.code, unknown.stderr.as_str()), (2, words));
+}
