@@ -13,9 +13,6 @@ use crate::output::table::age;
 use crate::output::{ObjectPrinter, OutputFlags};
 use crate::resource::{ListQuery, Requests};
 
-/// The most Events of one answer.
-const CHUNK: u64 = 500;
-
 /// List events, those that were seen last at the end.
 #[derive(Debug, Args)]
 pub(crate) struct EventsCommand {
@@ -68,7 +65,8 @@ impl EventsCommand {
         let namespace = if self.all_namespaces { "" } else { context.namespace()? };
         let requests = Requests::new(context.client()?);
         let resource = context.resource("events.v1.").await?;
-        let mut query = ListQuery { field_selector, limit: CHUNK, ..ListQuery::default() };
+        let limit = u64::try_from(self.chunk_size).unwrap_or_default();
+        let mut query = ListQuery { field_selector, limit, ..ListQuery::default() };
         if self.watch {
             let mut changes = requests.watch(&resource, namespace, &query).await?;
             while let Ok(Some((kind, event))) = changes.next().await {

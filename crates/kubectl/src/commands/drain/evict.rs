@@ -51,7 +51,11 @@ impl Evictions<'_> {
         if !by_deletion && evicts(client).await.map_err(Fault::One)? {
             let outcomes = join_all(infos.iter().map(|pod| self.evict(&requests, pod, deadline))).await;
             let faults: Vec<KubectlError> = outcomes.into_iter().filter_map(Result::err).collect();
-            return if faults.is_empty() { Ok(()) } else { Err(Fault::Many(faults)) };
+            return match faults.as_slice() {
+                [] => Ok(()),
+                _ if faults.contains(&KubectlError::ReaderGone) => Err(Fault::One(KubectlError::ReaderGone)),
+                _ => Err(Fault::Many(faults)),
+            };
         }
         self.delete(&requests, &infos, deadline).await.map_err(Fault::One)
     }
@@ -216,13 +220,15 @@ fn info(resource: &Arc<ResourceType>, pod: &Value) -> Info {
 
 /// As Go prints a duration: `1m0s`, `1.5s`, `20ms`.
 fn go_duration(duration: GoDuration) -> String {
-    let fraction = |nanos: i64, unit: i64| {
+    let fraction = |nanos: u64, unit: u64| {
         let text = format!("{}.{:0width$}", nanos / unit, nanos % unit, width = unit.ilog10() as usize);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
-    let nanos = duration.0;
-    match nanos.unsigned_abs() {
-        0..1_000 => format!("{nanos}ns"),
+    let sign = if duration.0 < 0 { "-" } else { "" };
+    let nanos = duration.0.unsigned_abs();
+    let length = match nanos {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{nanos}ns"),
         1_000..1_000_000 => fraction(nanos, 1_000) + "µs",
         1_000_000..1_000_000_000 => fraction(nanos, 1_000_000) + "ms",
         _ => {
@@ -233,6 +239,21 @@ fn go_duration(duration: GoDuration) -> String {
                 (0, minutes) => format!("{minutes}m{seconds}"),
                 (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
             }
+        }
+    };
+    format!("{sign}{length}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::values::duration;
+
+    #[test]
+    fn durations_are_told_as_by_go() {
+        let go = ["0s", "5ns", "1.5µs", "20ms", "7s", "1.05s", "1m0s", "1h0m2.5s", "100h0m0s", "-1m30s"];
+        for text in go {
+            assert_eq!(go_duration(duration(text).unwrap()), text);
         }
     }
 }
