@@ -17,12 +17,15 @@ use super::request::{Query, Route};
 use crate::authentication::impersonate;
 use crate::server::ApiServer;
 
+/// The header that names a request.
+const AUDIT_ID: &str = "audit-id";
+
 /// Serves one request on a connection whose client certificate named `certificate`.
 pub(crate) async fn serve_request(
     server: Arc<ApiServer>,
     certificate: Option<Arc<UserInfo>>,
     shutdown: Shutdown,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let method = request.method().clone();
@@ -33,12 +36,17 @@ pub(crate) async fn serve_request(
         None => Route::parse(&method, &path, &query, server.caches().catalog()),
     };
     let labels = Labels::of(&method, &route);
+    let id = HeaderValue::from_str(&server.engine().random().uuid()).ok();
+    if let (Ok(Route::Remote(_)), Some(id)) = (&route, &id) {
+        // What the other server writes down of the request has the same name there.
+        request.headers_mut().insert(AUDIT_ID, id.clone());
+    }
     let mut response = match handle(&server, certificate.as_ref(), shutdown, request, route, query).await {
         Ok(response) => response,
         Err(error) => failure(&error),
     };
-    if let Ok(id) = HeaderValue::from_str(&server.engine().random().uuid()) {
-        response.headers_mut().insert("audit-id", id);
+    if let Some(id) = id {
+        response.headers_mut().insert(AUDIT_ID, id);
     }
     let code = response.status().as_str().to_owned();
     let [verb, group, version, resource, subresource] = labels.0.each_ref().map(String::as_str);

@@ -129,7 +129,9 @@ impl Weather {
                 let headers: Vec<String> = parts
                     .headers
                     .iter()
-                    .filter(|(name, _)| name.as_str().starts_with("x-remote") || *name == "authorization")
+                    .filter(|(name, _)| {
+                        name.as_str().starts_with("x-remote") || ["authorization", "audit-id"].contains(&name.as_str())
+                    })
                     .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or_default()))
                     .collect();
                 json(json!({
@@ -261,9 +263,13 @@ async fn a_request_is_passed_on_with_its_user() {
         .header("x-remote-user", "somebody else")
         .body(Full::from("{\"kind\":\"Cloud\"}"))
         .expect("it is a request");
-    let (status, text) = told(world.send(root(), request).await).await;
+    let response = world.send(root(), request).await;
+    let id = response.headers().get("audit-id").and_then(|id| id.to_str().ok()).map(|id| format!("audit-id: {id}"));
+    let (status, text) = told(response).await;
     let passed: Value = serde_json::from_str(&text).expect("it is JSON");
-    let headers = ["x-remote-user: root", "x-remote-group: system:masters", "x-remote-group: system:authenticated"];
+    let id = id.expect("the request has a name");
+    let headers =
+        [id.as_str(), "x-remote-user: root", "x-remote-group: system:masters", "x-remote-group: system:authenticated"];
     let wanted = json!({
         "method": "POST", "path": format!("{CLOUDS}?dryRun=All"), "headers": headers, "body": "{\"kind\":\"Cloud\"}",
     });
