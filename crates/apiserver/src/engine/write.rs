@@ -72,7 +72,9 @@ impl Engine {
         let stored = self.to_stored(resource, &value).await?;
         let charged = self.charge(context, Operation::Create, target, &mut value, None).await?;
         if context.dry_run {
-            return self.served(resource, super::written(&stored, 0)?).await;
+            // What is not written has no revision.
+            let object = Object::from_json(stored).map_err(ApiError::internal)?;
+            return self.served(resource, Arc::new(object)).await;
         }
         let op = Op::Put { key: key(resource, target.namespace, &name), value: stored.clone(), expect: Expect::Absent };
         let committed = match self.datastore.commit(op).await {
