@@ -161,7 +161,8 @@ fn resources(asked: &Share, node: &Node, taken: &Taken) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_extended(name: &str) -> bool {
+/// Whether a resource is not the project's own.
+pub(crate) fn is_extended(name: &str) -> bool {
     name.contains('/') && !name.contains("kubernetes.io/")
 }
 

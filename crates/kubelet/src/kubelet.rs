@@ -171,7 +171,7 @@ impl Kubelet {
             ..ObjectReference::default()
         };
         shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
-        supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone()));
+        supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone(), node.clone()));
         let dispatcher = Dispatcher {
             shared: shared.clone(),
             pods: pods.clone(),

@@ -1,16 +1,20 @@
 //! The node's own object and heartbeat (upstream: `pkg/kubelet/nodestatus`, `pkg/kubelet/nodelease`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::{LEASES, NODES};
 use apimachinery::{ApiError, Reason};
-use client::PatchKind;
+use client::{Informer, PatchKind};
 use cri::RUNTIME_HANDLERS;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::admission::is_extended;
 use crate::kubelet::{KubeletConfig, Shared};
 
 /// How often the Lease is renewed, and for how long it is good.
@@ -66,8 +70,14 @@ pub(crate) fn status(config: &KubeletConfig, runtime_version: &str, old: &Value,
                    "lastHeartbeatTime": time(now), "lastTransitionTime": since})
         })
         .collect();
+    // What others say that the node has besides, such as dongles, is all for Pods.
+    let besides = |own: &BTreeMap<String, String>| {
+        let mut all = extended(&old["capacity"]);
+        all.extend(own.iter().map(|(name, quantity)| (name.clone(), json!(quantity))));
+        all
+    };
     json!({
-        "capacity": facts.capacity, "allocatable": facts.allocatable, "conditions": list,
+        "capacity": besides(&facts.capacity), "allocatable": besides(&facts.allocatable), "conditions": list,
         "addresses": [{"type": "InternalIP", "address": config.node_ip}, {"type": "Hostname", "address": config.node_name}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
         "features": {"supplementalGroupsPolicy": true},
@@ -83,8 +93,29 @@ pub(crate) fn status(config: &KubeletConfig, runtime_version: &str, old: &Value,
     })
 }
 
-/// Registers the node and keeps its Lease and status fresh.
-pub(crate) async fn run(shared: Arc<Shared>) {
+/// The resources of a list that are not the project's own: extended ones, which whoever likes adds to a node's capacity.
+fn extended(list: &Value) -> Map<String, Value> {
+    let entries = list.as_object().into_iter().flatten().filter(|(name, _)| is_extended(name));
+    entries.map(|(name, quantity)| (name.clone(), quantity.clone())).collect()
+}
+
+/// Whether the node's status has yet to say how much of its extended resources is for Pods.
+fn has_news(node: &Value) -> bool {
+    extended(&node["status"]["capacity"]) != extended(&node["status"]["allocatable"])
+}
+
+/// The patch that leads to the status `new`; an extended resource that is gone is taken out.
+fn patch(mut new: Value, old: &Value) -> Value {
+    for (name, _) in extended(&old["allocatable"]) {
+        if new["allocatable"][&name].is_null() {
+            new["allocatable"][&name] = Value::Null;
+        }
+    }
+    json!({"status": new})
+}
+
+/// Registers the node and keeps its Lease and status fresh. `node` is what the server has of it.
+pub(crate) async fn run(shared: Arc<Shared>, node: Informer) {
     let version = shared.runtime.version();
     let runtime_version = format!("{}://{}", version.name, version.version);
     let mut delay = Duration::from_millis(50);
@@ -93,18 +124,34 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(7));
     }
-    let mut reported = tokio::time::Instant::now();
-    loop {
-        if let Err(error) = renew(&shared).await {
-            tracing::warn!(error = %error, "failed to renew the node's Lease");
+    let news = Arc::new(Notify::new());
+    let notify = news.clone();
+    node.on_change(move |change| {
+        if has_news(&change.object().value()) {
+            notify.notify_one();
         }
-        if reported.elapsed() >= REPORT_EVERY {
-            reported = tokio::time::Instant::now();
-            if let Err(error) = report(&shared, &runtime_version).await {
-                tracing::warn!(error = %error, "failed to write the node's status");
+    });
+    let mut reported = Instant::now();
+    let (mut renewal, mut unsaid) = (reported, false);
+    loop {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(renewal) => {
+                renewal = Instant::now() + RENEW_EVERY;
+                if let Err(error) = renew(&shared).await {
+                    tracing::warn!(error = %error, "failed to renew the node's Lease");
+                }
+            }
+            () = news.notified() => unsaid = true,
+        }
+        if unsaid || reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
+            match report(&shared, &runtime_version).await {
+                Ok(()) => unsaid = false,
+                // The next renewal is the next try.
+                Err(error) => tracing::warn!(error = %error, "failed to write the node's status"),
             }
         }
-        tokio::time::sleep(RENEW_EVERY).await;
     }
 }
 
@@ -120,8 +167,8 @@ async fn register(shared: &Shared, runtime_version: &str) -> Result<(), ApiError
 async fn report(shared: &Shared, runtime_version: &str) -> Result<(), ApiError> {
     let name = &shared.config.node_name;
     let old = shared.client.get(NODES, "", name).await?;
-    let status = status(&shared.config, runtime_version, &old.value()["status"], shared.clock.now());
-    let patch = json!({"status": status});
+    let old = &old.value()["status"];
+    let patch = patch(status(&shared.config, runtime_version, old, shared.clock.now()), old);
     shared.client.patch_status(NODES, "", name, PatchKind::Strategic, patch).await.map(|_| ())
 }
 
@@ -142,5 +189,24 @@ async fn renew(shared: &Shared) -> Result<(), ApiError> {
             shared.client.create(LEASES, LEASE_NAMESPACE, lease).await.map(|_| ())
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_resources_are_all_for_pods_until_they_are_gone() {
+        let node =
+            |capacity: Value, allocatable: Value| json!({"status": {"capacity": capacity, "allocatable": allocatable}});
+        let told = node(json!({"cpu": "2", "example.com/dongle": "4"}), json!({"cpu": "1900m"}));
+        assert!(has_news(&told), "nobody has said how many are for Pods");
+        assert!(!has_news(&node(json!({"cpu": "2"}), json!({"cpu": "1900m"}))), "the node's own differ as they do");
+        let gone = node(json!({"cpu": "2"}), json!({"cpu": "1900m", "example.com/dongle": "4"}));
+        assert!(has_news(&gone));
+        let new = json!({"allocatable": {"cpu": "1900m"}});
+        let wanted = json!({"status": {"allocatable": {"cpu": "1900m", "example.com/dongle": null}}});
+        assert_eq!(patch(new, &gone["status"]), wanted);
     }
 }

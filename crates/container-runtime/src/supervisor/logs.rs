@@ -41,10 +41,10 @@ impl Lines {
         }
     }
 
-    /// What is left when the stream ends counts as a line.
+    /// What is left when the stream ends is a part of a line, for its end never came, as containerd has it.
     pub(super) fn finish(&mut self, emit: impl FnOnce(&[u8], bool)) {
         if !self.rest.is_empty() {
-            emit(&std::mem::take(&mut self.rest), true);
+            emit(&std::mem::take(&mut self.rest), false);
         }
     }
 }

@@ -82,3 +82,27 @@ fn a_write_of_version_0_insists_on_none() {
         Ok(())
     });
 }
+
+#[test]
+fn a_pod_waits_for_a_resource_until_somebody_says_that_a_node_has_it() {
+    check(&Options::new(73).nodes(2), async |cluster| {
+        let limits = json!({"limits": {"example.com/dongle": "1"}});
+        let container = json!({"name": "c", "image": "example.org/web:v1", "resources": limits});
+        let pod = json!({"metadata": {"name": "wants-dongle"}, "spec": {"containers": [container]}});
+        cluster.client().create(PODS, "default", pod).await?;
+        waits(cluster, "wants-dongle").await?;
+        let dongles = async |count: Value| {
+            let patch = json!({"status": {"capacity": {"example.com/dongle": count}}});
+            cluster.client().patch_status(NODES, "", "node-1", PatchKind::Merge, patch).await
+        };
+        dongles(json!("4")).await?;
+        runs(cluster, "wants-dongle").await?;
+        assert_eq!(found(cluster, "wants-dongle")["spec"]["nodeName"], "node-1");
+        dongles(Value::Null).await?;
+        let gone = || match cluster.get(NODES, "", "node-1").map(|node| node.value()["status"].take()) {
+            Some(status) if status["allocatable"]["example.com/dongle"].is_null() => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        cluster.eventually("the node has none any more", gone).await
+    });
+}

@@ -15,7 +15,7 @@ fn lines(chunks: &[&[u8]]) -> Vec<(String, bool)> {
 fn streams_become_lines() {
     assert_eq!(
         lines(&[b"a\nb", b"c\n\nd"]),
-        [("a".into(), true), ("bc".into(), true), (String::new(), true), ("d".into(), true),]
+        [("a".into(), true), ("bc".into(), true), (String::new(), true), ("d".into(), false)]
     );
     let long = "x".repeat(LINE_BYTES_MAX + 5);
     let got = lines(&[long.as_bytes(), b"\n"]);
