@@ -1,11 +1,13 @@
 //! Values and their text as Go's `fmt`, `strconv` and `encoding/json` print them: what `-o jsonpath`, `-o go-template` and
 //! their error messages show to the byte. Pure.
 
+mod duration;
 mod json;
 mod number;
 mod print;
 mod quote;
 
+pub use duration::duration;
 pub use json::{json, json_indented};
 pub use number::float_with;
 pub use print::{sprint, sprintf, sprintln, value};

@@ -1,7 +1,9 @@
 //! Makes sure that an image is on the node, a container's or a volume's (upstream: `pkg/kubelet/images`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use apimachinery::gotext;
 use client::{EventRecorder, EventType, ObjectReference};
 use cri::{Image, ImageError, ImageService, Keyring, PullRequest, Reference};
 use tokio::time::Instant;
@@ -15,23 +17,10 @@ pub(crate) struct ImageFailure {
     pub(crate) pulled: Option<String>,
 }
 
-/// A duration as Go prints it, to the millisecond: `1.234s`, `45ms`, `1m2.5s`.
-pub(crate) fn go_duration(duration: std::time::Duration) -> String {
-    let millis = duration.as_millis();
-    if millis == 0 {
-        return "0s".to_owned();
-    }
-    if millis < 1000 {
-        return format!("{millis}ms");
-    }
-    let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let mut seconds = format!("{}.{:03}", rest / 1000, rest % 1000);
-    seconds = seconds.trim_end_matches('0').trim_end_matches('.').to_owned();
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => format!("{seconds}s"),
-        (0, minutes) => format!("{minutes}m{seconds}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-    }
+/// A length of time to the millisecond, as upstream's messages have it: `1.234s`, `45ms`, `1m2.5s`.
+pub(crate) fn go_duration(length: Duration) -> String {
+    let millis = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    gotext::duration(millis.saturating_mul(1_000_000))
 }
 
 /// An image that is wanted.
@@ -116,18 +105,4 @@ pub(crate) async fn ensure(
     );
     recorder.event(about.clone(), EventType::Normal, "Pulled", text);
     Ok(image)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::go_duration;
-
-    #[test]
-    fn durations_read_as_gos() {
-        for (millis, text) in [(0, "0s"), (45, "45ms"), (1200, "1.2s"), (62_500, "1m2.5s"), (3_600_000, "1h0m0s")] {
-            assert_eq!(go_duration(Duration::from_millis(millis)), text);
-        }
-    }
 }

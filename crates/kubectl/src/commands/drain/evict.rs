@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use apimachinery::gotext;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
@@ -88,7 +89,7 @@ impl Evictions<'_> {
                 self.context.printer.line(format!("evicting pod {namespace}/{name}"))?;
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(about(&format_args!("global timeout reached: {}", go_duration(self.limit))));
+                return Err(about(&format_args!("global timeout reached: {}", gotext::duration(self.limit.0))));
             }
             let sent = requests.create_subresource(&pod.resource, (namespace, name), "eviction", &eviction).await;
             let Err(error) = sent else { break };
@@ -216,44 +217,4 @@ fn info(resource: &Arc<ResourceType>, pod: &Value) -> Info {
         Info { resource, namespace: String::new(), name: String::new(), source: String::new(), object: Value::Null };
     info.refresh(pod.clone());
     info
-}
-
-/// As Go prints a duration: `1m0s`, `1.5s`, `20ms`.
-fn go_duration(duration: GoDuration) -> String {
-    let fraction = |nanos: u64, unit: u64| {
-        let text = format!("{}.{:0width$}", nanos / unit, nanos % unit, width = unit.ilog10() as usize);
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
-    let sign = if duration.0 < 0 { "-" } else { "" };
-    let nanos = duration.0.unsigned_abs();
-    let length = match nanos {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{nanos}ns"),
-        1_000..1_000_000 => fraction(nanos, 1_000) + "µs",
-        1_000_000..1_000_000_000 => fraction(nanos, 1_000_000) + "ms",
-        _ => {
-            let (minutes, rest) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
-            let seconds = fraction(rest, 1_000_000_000) + "s";
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => seconds,
-                (0, minutes) => format!("{minutes}m{seconds}"),
-                (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
-            }
-        }
-    };
-    format!("{sign}{length}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flags::values::duration;
-
-    #[test]
-    fn durations_are_told_as_by_go() {
-        let go = ["0s", "5ns", "1.5µs", "20ms", "7s", "1.05s", "1m0s", "1h0m2.5s", "100h0m0s", "-1m30s"];
-        for text in go {
-            assert_eq!(go_duration(duration(text).unwrap()), text);
-        }
-    }
 }
