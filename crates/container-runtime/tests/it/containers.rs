@@ -189,17 +189,17 @@ async fn volumes_shared_memory_and_files_of_the_pod() {
         ..Mount::default()
     };
     let with = |arguments: &[&str], mounts: Vec<Mount>| ContainerConfig { mounts, ..world.container_config(arguments) };
-    assert_eq!(world.run(&pod, with(&["read", "/v/f"], vec![mount("/v", true)])).await.1, "stdout F data\n");
+    assert_eq!(world.run(&pod, with(&["read", "/v/f"], vec![mount("/v", true)])).await.1, "stdout P data\n");
     let (code, log) = world.run(&pod, with(&["write", "/v/f", "x"], vec![mount("/v", true)])).await;
     assert_eq!((code, log.contains("Read-only")), (1, true));
     assert_eq!(world.run(&pod, with(&["write", "/new/deep/g", "x"], vec![mount("/new/deep", false)])).await.0, 0);
     assert_eq!(std::fs::read_to_string(volume.join("g")).expect("written"), "x");
     let mut one_file = mount("/etc/note", false);
     one_file.host_path = volume.join("f");
-    assert_eq!(world.run(&pod, with(&["read", "/etc/note"], vec![one_file])).await.1, "stdout F data\n");
+    assert_eq!(world.run(&pod, with(&["read", "/etc/note"], vec![one_file])).await.1, "stdout P data\n");
     // What one writes the other reads: /dev/shm is the pod's, the root is each one's own.
     assert_eq!(world.run(&pod, world.container_config(&["write", "/dev/shm/s", "shared"])).await.0, 0);
-    assert_eq!(world.run(&pod, world.container_config(&["read", "/dev/shm/s"])).await.1, "stdout F shared\n");
+    assert_eq!(world.run(&pod, world.container_config(&["read", "/dev/shm/s"])).await.1, "stdout P shared\n");
     assert_eq!(world.run(&pod, world.container_config(&["write", "/tmp/own", "1"])).await.0, 0);
     assert_eq!(world.run(&pod, world.container_config(&["read", "/tmp/own"])).await.0, 1);
     assert_eq!(world.run(&pod, world.container_config(&["read", "/etc/hostname"])).await.1, "stdout F web-0\n");
@@ -228,13 +228,13 @@ async fn images_are_mounted_like_volumes() {
         world.run(&pod, ContainerConfig { mounts: vec![mount], ..world.container_config(arguments) }).await
     };
     for image in ["sha256:one", "sha256:two"] {
-        assert_eq!(run(&["read", "/v/etc/note"], image, "", "/v").await.1, "stdout F from the image\n");
-        assert_eq!(run(&["read", "/v/note"], image, "etc", "/v").await.1, "stdout F from the image\n");
-        assert_eq!(run(&["read", "/v/note"], image, "etc/note", "/v/note").await.1, "stdout F from the image\n");
+        assert_eq!(run(&["read", "/v/etc/note"], image, "", "/v").await.1, "stdout P from the image\n");
+        assert_eq!(run(&["read", "/v/note"], image, "etc", "/v").await.1, "stdout P from the image\n");
+        assert_eq!(run(&["read", "/v/note"], image, "etc/note", "/v/note").await.1, "stdout P from the image\n");
         let (code, log) = run(&["write", "/v/etc/note", "x"], image, "", "/v").await;
         assert_eq!((code, log.contains("Read-only")), (1, true), "{log}");
     }
-    assert_eq!(run(&["read", "/v/etc/more"], "sha256:two", "", "/v").await.1, "stdout F on top\n");
+    assert_eq!(run(&["read", "/v/etc/more"], "sha256:two", "", "/v").await.1, "stdout P on top\n");
     let mount = |sub_path: &str| Mount {
         image: Some("sha256:two".into()),
         image_sub_path: sub_path.into(),
