@@ -11,6 +11,7 @@ mod defaults;
 mod kinds;
 pub mod metadata;
 pub mod pem;
+pub mod persistent_volumes;
 pub mod pods;
 mod print;
 pub mod quota;
@@ -19,6 +20,7 @@ mod rules;
 pub mod scheduling;
 pub mod services;
 mod value;
+pub mod volumes;
 
 pub use columns::{Column, columns};
 pub use custom::CustomType;
