@@ -11,7 +11,6 @@ mod defaults;
 mod kinds;
 pub mod metadata;
 pub mod pem;
-pub mod persistent_volumes;
 pub mod pods;
 mod print;
 pub mod quota;
@@ -19,6 +18,7 @@ pub mod resource_list;
 mod rules;
 pub mod scheduling;
 pub mod services;
+pub mod storage_classes;
 mod value;
 pub mod volumes;
 
