@@ -11,7 +11,6 @@ mod defaults;
 mod kinds;
 pub mod metadata;
 pub mod pem;
-pub mod pod_claims;
 pub mod pods;
 mod print;
 pub mod quota;
@@ -21,6 +20,7 @@ pub mod scheduling;
 pub mod services;
 pub mod storage_classes;
 mod value;
+pub mod volumes;
 
 pub use columns::{Column, columns};
 pub use custom::CustomType;
