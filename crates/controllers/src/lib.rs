@@ -23,6 +23,7 @@ mod namespace;
 mod nodelifecycle;
 mod owner;
 mod percent;
+mod persistentvolume;
 mod pod_control;
 mod podgc;
 mod pods;
@@ -72,6 +73,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
+    ("persistentvolume-binder-controller", persistentvolume::start),
     ("resourcequota-controller", resourcequota::start),
     ("service-lb-controller", servicelb::start),
 ];

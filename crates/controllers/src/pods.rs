@@ -2,8 +2,18 @@
 
 use std::time::Duration;
 
+use apimachinery::Object;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// The index of Pods by the keys of their claims.
+pub(crate) const BY_CLAIM: &str = "claim";
+
+/// The values of [`BY_CLAIM`].
+pub(crate) fn claim_keys(pod: &Object) -> Vec<String> {
+    let Ok(typed) = pod.typed::<Pod>() else { return Vec::new() };
+    registry::volumes::claim_names(&typed).map(|(name, _)| format!("{}/{name}", pod.meta().namespace)).collect()
+}
 
 /// The condition that says that a Pod is ready; `None` if it is not.
 pub(crate) fn readiness(pod: &Pod) -> Option<&PodCondition> {

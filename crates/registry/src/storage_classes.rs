@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use apimachinery::Object;
 
+/// On claims: the class, before there was a field for it.
+pub const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// On classes: they are for claims that name none.
 const DEFAULT: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
