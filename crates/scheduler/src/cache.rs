@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 
+use crate::plugins::reservable;
 use crate::pod_info::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
+use crate::volumes::{Reservation, Volumes};
 
 /// What the scheduler knows of nodes and of Pods that have one, or are to have one.
 #[derive(Debug, Default)]
@@ -23,12 +25,14 @@ pub struct Cache {
     nominated: Arc<BTreeMap<String, Vec<Arc<PodInfo>>>>,
     /// The node of each nominated Pod, by the Pod's uid.
     nominations: BTreeMap<String, String>,
+    volumes: Arc<Volumes>,
 }
 
 impl Cache {
     /// What a decision sees.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { nodes: self.nodes.values().cloned().collect(), nominated: self.nominated.clone() }
+        let nodes = self.nodes.values().cloned().collect();
+        Snapshot { nodes, nominated: self.nominated.clone(), volumes: self.volumes.clone() }
     }
 
     /// A node came or changed.
@@ -44,6 +48,11 @@ impl Cache {
         let mut info = NodeInfo::new(node);
         self.pods.get(&name).into_iter().flat_map(BTreeMap::values).for_each(|pod| info.add(pod.clone()));
         self.nodes.insert(name, Arc::new(info));
+    }
+
+    /// A node that is known.
+    pub(crate) fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(name).map(|info| &info.node)
     }
 
     /// A node is gone.
@@ -95,6 +104,25 @@ impl Cache {
         if self.assumed.contains(uid) {
             self.displace(uid);
         }
+    }
+
+    /// Takes what the Pod's claims get on its node for done.
+    pub(crate) fn reserve(&mut self, node: &str, pod: &PodInfo) -> Reservation {
+        let info = self.nodes.get(node).filter(|_| !pod.claims.is_empty());
+        match info.and_then(|info| reservable(pod, &self.volumes, &info.node)) {
+            Some(found) => self.volumes_mut().reserve(found, node),
+            None => Reservation::default(),
+        }
+    }
+
+    /// Claims, volumes and classes.
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.volumes
+    }
+
+    /// The same, to change them.
+    pub fn volumes_mut(&mut self) -> &mut Volumes {
+        Arc::make_mut(&mut self.volumes)
     }
 
     /// A Pod waits for room on this node, or on none.

@@ -34,6 +34,10 @@ pub type Filter<'a> = Box<dyn Fn(&NodeInfo) -> Result<(), Status> + 'a>;
 pub trait FilterPlugin: Send + Sync + std::fmt::Debug {
     /// Upstream's name.
     fn name(&self) -> &'static str;
+    /// Why `pod` can run nowhere, whatever the nodes are like (upstream's PreFilter).
+    fn refuses(&self, _pod: &PodInfo, _snapshot: &Snapshot) -> Option<String> {
+        None
+    }
     /// The filter for `pod`: what holds for all nodes is worked out here, once for a decision. `None` lets all nodes pass.
     fn filter<'a>(&self, pod: &'a PodInfo, snapshot: &'a Snapshot) -> Option<Filter<'a>>;
 }

@@ -1,8 +1,8 @@
 //! The scheduler: a queue of Pods that want a node, a snapshot of the nodes, plugins that filter and score them, and the
 //! binding (upstream: `pkg/scheduler`). An API client like any other.
 //!
-//! Absent on purpose, until what they need exists: plugins for volumes and dynamic resources, extenders, profiles other
-//! than the default one.
+//! Absent on purpose, until what they need exists: limits and free space of CSI drivers (`NodeVolumeLimits`), a plugin for
+//! dynamic resources, extenders, profiles other than the default one.
 
 mod cache;
 mod changes;
@@ -15,6 +15,9 @@ mod resources;
 mod schedule;
 mod scheduler;
 mod snapshot;
+mod volume_binder;
+mod volume_changes;
+mod volumes;
 
 pub use cache::Cache;
 pub use framework::{Filter, FilterPlugin, NodeScore, Score, ScorePlugin, Status};
@@ -23,3 +26,4 @@ pub use resources::Resources;
 pub use schedule::{Decision, FitError, Framework};
 pub use scheduler::{SchedulerConfig, start};
 pub use snapshot::{NodeInfo, Snapshot};
+pub use volumes::Volumes;

@@ -9,8 +9,12 @@ mod node_resources;
 mod node_unschedulable;
 mod pod_topology_spread;
 mod taint_toleration;
+mod volume_binding;
+mod volume_restrictions;
+mod volume_zone;
 
 pub(crate) use node_affinity::named_nodes;
+pub(crate) use volume_binding::reservable;
 
 use crate::framework::{FilterPlugin, ScorePlugin};
 
@@ -23,6 +27,9 @@ pub(crate) fn filters() -> Vec<Box<dyn FilterPlugin>> {
         Box::new(node_affinity::NodeAffinity),
         Box::new(node_ports::NodePorts),
         Box::new(node_resources::Fit),
+        Box::new(volume_restrictions::VolumeRestrictions),
+        Box::new(volume_binding::VolumeBinding),
+        Box::new(volume_zone::VolumeZone),
         Box::new(pod_topology_spread::PodTopologySpread),
         Box::new(inter_pod_affinity::InterPodAffinity),
     ]
@@ -34,6 +41,7 @@ pub(crate) fn scores() -> Vec<Box<dyn ScorePlugin>> {
         Box::new(taint_toleration::TaintToleration),
         Box::new(node_affinity::NodeAffinity),
         Box::new(node_resources::Fit),
+        Box::new(volume_binding::VolumeBinding),
         Box::new(pod_topology_spread::PodTopologySpread),
         Box::new(inter_pod_affinity::InterPodAffinity),
         Box::new(node_resources::BalancedAllocation),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use apimachinery::labels::Selector;
 use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, WeightedPodAffinityTerm};
 use registry::scheduling;
+use registry::volumes::claim_names;
 use serde_json::Value;
 
 use crate::resources::Resources;
@@ -31,6 +32,8 @@ pub struct PodInfo {
     pub apart: Vec<Term>,
     /// Pods near which it would rather be, with weights; from those with a negative weight it would rather be apart.
     pub preferred: Vec<(Term, i64)>,
+    /// The names of its claims, each with whether it is made for this Pod alone.
+    pub claims: Vec<(String, bool)>,
 }
 
 /// A term of Pod affinity.
@@ -93,6 +96,7 @@ impl PodInfo {
             near: terms(near.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             apart: terms(apart.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref())),
             preferred,
+            claims: claim_names(&pod).collect(),
             pod,
         }
     }

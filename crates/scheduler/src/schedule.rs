@@ -36,6 +36,8 @@ pub struct FitError {
     pub nodes: usize,
     /// Each node's refusal.
     pub statuses: BTreeMap<String, Status>,
+    /// Why no node can help, if it is nothing about the nodes.
+    pub refusal: Option<String>,
     /// What came of the attempt to make room.
     pub preemption: Option<String>,
 }
@@ -52,7 +54,8 @@ impl FitError {
         }
         let mut parts: Vec<String> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         parts.sort();
-        let mut text = format!("0/{} nodes are available: {}.", self.nodes, parts.join(", "));
+        let reasons = self.refusal.clone().unwrap_or_else(|| parts.join(", "));
+        let mut text = format!("0/{} nodes are available: {reasons}.", self.nodes);
         if let Some(preemption) = &self.preemption {
             text.push_str(" preemption: ");
             text.push_str(preemption);
@@ -118,7 +121,13 @@ impl Framework {
         start: usize,
         random: &Random,
     ) -> Result<Decision, FitError> {
-        let (nodes, filters) = (snapshot.nodes.len(), self.filters(pod, snapshot));
+        let nodes = snapshot.nodes.len();
+        if let Some(refusal) = self.filters.iter().find_map(|plugin| plugin.refuses(pod, snapshot)) {
+            let status = Status::unresolvable(refusal.clone());
+            let statuses = snapshot.nodes.iter().map(|node| (node.name().to_owned(), status.clone())).collect();
+            return Err(FitError { nodes, statuses, refusal: Some(refusal), preemption: None });
+        }
+        let filters = self.filters(pod, snapshot);
         // What was chosen before is the likeliest to fit.
         if let Some(index) = pod.nominated_node().and_then(|name| snapshot.find(name))
             && filters.check(index).is_ok()
@@ -149,7 +158,7 @@ impl Framework {
             }
         }
         let chosen = match feasible.as_slice() {
-            [] => return Err(FitError { nodes, statuses, preemption: None }),
+            [] => return Err(FitError { nodes, statuses, refusal: None, preemption: None }),
             [only] => *only,
             many => self.best(pod, snapshot, many, random),
         };

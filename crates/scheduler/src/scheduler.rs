@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::resources::{NODES, PODDISRUPTIONBUDGETS, PODS};
 use apimachinery::{Object, Reason};
 use client::{Client, EventRecorder, EventType, Informer, Informers, ObjectReference, PatchKind, Target};
-use component_base::{Clock, Random, Supervisor};
+use component_base::{Clock, Random, Supervisor, watch};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -19,6 +19,9 @@ use crate::preemption::{Executor, Said};
 use crate::queue::SchedulingQueue;
 use crate::schedule::{FitError, Framework};
 use crate::snapshot::Snapshot;
+use crate::volume_binder::VolumeBinder;
+use crate::volume_changes::Follower;
+use crate::volumes::Reservation;
 
 /// What the scheduler is given.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ struct Scheduler {
     pods: Informer,
     budgets: Informer,
     cache: Arc<Mutex<Cache>>,
+    volume_binder: VolumeBinder,
 }
 
 /// Starts the scheduler.
@@ -55,6 +59,12 @@ pub fn start(config: SchedulerConfig) {
     let [pods, nodes, budgets] = [PODS, NODES, PODDISRUPTIONBUDGETS].map(|resource| config.informers.of(resource));
     let cache: Arc<Mutex<Cache>> = Arc::default();
     changes::follow(&pods, &nodes, &queue, &cache);
+    let news = Arc::new(watch::Sender::new(0));
+    let follower =
+        Follower { pods: pods.clone(), nodes, queue: queue.clone(), cache: cache.clone(), news: news.clone() };
+    let (claims, volumes) = follower.follow(&config.informers);
+    let client = config.client.clone();
+    let volume_binder = VolumeBinder { client, claims, volumes, pods: pods.clone(), cache: cache.clone(), news };
     let recorder = EventRecorder::start(config.client.clone(), &config.supervisor, config.clock.clone(), NAME, "");
     let scheduler = Arc::new(Scheduler {
         client: config.client,
@@ -68,6 +78,7 @@ pub fn start(config: SchedulerConfig) {
         pods,
         budgets,
         cache,
+        volume_binder,
     });
     config.supervisor.spawn_until_shutdown("scheduler", async move {
         scheduler.informers.synced().await;
@@ -95,8 +106,12 @@ impl Scheduler {
                 *start = (*start + decision.looked_at) % snapshot.nodes.len().max(1);
                 // The cache changes its nodes in place once nobody looks at them.
                 drop(snapshot);
-                self.cache.lock().assume(&decision.node, info);
-                self.bind(object, decision.node);
+                let reservation = {
+                    let mut cache = self.cache.lock();
+                    cache.assume(&decision.node, info.clone());
+                    cache.reserve(&decision.node, &info)
+                };
+                self.bind(object, decision.node, reservation);
             }
             Err(error) => self.refuse(object, info, snapshot, error).await,
         }
@@ -156,21 +171,40 @@ impl Scheduler {
         decided.nomination
     }
 
-    /// Writes the decision; the Pod goes back to the queue if that fails.
-    fn bind(&self, object: Arc<Object>, node: String) {
+    /// Carries out the decision; the Pod goes back to the queue if that fails.
+    fn bind(&self, object: Arc<Object>, node: String, reservation: Reservation) {
         let (client, recorder, queue, cache) =
             (self.client.clone(), self.recorder.clone(), self.queue.clone(), self.cache.clone());
+        let volume_binder = self.volume_binder.clone();
         self.supervisor.spawn("bind", async move {
             let meta = object.meta();
+            let failed = |text: String| {
+                {
+                    let mut cache = cache.lock();
+                    cache.forget(&meta.uid);
+                    if !reservation.is_empty() {
+                        cache.volumes_mut().release(&reservation);
+                    }
+                }
+                let about = ObjectReference::to(PODS, &object);
+                recorder.event(about, EventType::Warning, "FailedScheduling", text);
+                queue.failed(&meta.key());
+                queue.move_all();
+            };
+            if !reservation.is_empty()
+                && let Err(why) = volume_binder.bind(&object, &node, &reservation).await
+            {
+                return failed(format!("running PreBind plugin \"VolumeBinding\": {why}"));
+            }
             let target = Target::object(PODS, &meta.namespace, &meta.name).subresource("binding");
             let body = json!({
                 "apiVersion": "v1", "kind": "Binding",
                 "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
                 "target": {"kind": "Node", "name": node},
             });
-            let about = ObjectReference::to(PODS, &object);
             match client.create_subresource(target, body).await {
                 Ok(_) => {
+                    let about = ObjectReference::to(PODS, &object);
                     let text = format!("Successfully assigned {} to {node}", meta.key());
                     recorder.event(about, EventType::Normal, "Scheduled", text);
                 }
@@ -178,13 +212,7 @@ impl Scheduler {
                     cache.lock().forget(&meta.uid);
                     queue.remove(&meta.key());
                 }
-                Err(error) => {
-                    cache.lock().forget(&meta.uid);
-                    let text = format!("binding rejected: {error}");
-                    recorder.event(about, EventType::Warning, "FailedScheduling", text);
-                    queue.failed(&meta.key());
-                    queue.move_all();
-                }
+                Err(error) => failed(format!("binding rejected: {error}")),
             }
         });
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::pod_info::PodInfo;
 use crate::resources::Resources;
+use crate::volumes::Volumes;
 
 /// A node with its Pods.
 #[derive(Debug, Clone)]
@@ -80,6 +81,8 @@ pub struct Snapshot {
     pub nodes: Vec<Arc<NodeInfo>>,
     /// By node: Pods that are to run there as soon as there is room.
     pub nominated: Arc<BTreeMap<String, Vec<Arc<PodInfo>>>>,
+    /// Claims, volumes and classes.
+    pub volumes: Arc<Volumes>,
 }
 
 impl Snapshot {
@@ -94,7 +97,7 @@ impl Snapshot {
                 info.add(Arc::new(pod));
             }
         }
-        Self { nodes: by_name.into_values().map(Arc::new).collect(), nominated: Arc::default() }
+        Self { nodes: by_name.into_values().map(Arc::new).collect(), ..Self::default() }
     }
 
     /// Where a node is in [`Self::nodes`].

@@ -80,7 +80,8 @@ pub(crate) fn plan(observed: &Observed<'_>) -> Plan {
         for node in &snapshot.nodes {
             refusals.entry(node.name().to_owned()).or_insert_with(|| unhelpful.clone());
         }
-        let error = FitError { nodes: snapshot.nodes.len(), statuses: refusals, preemption: None };
+        let nodes = snapshot.nodes.len();
+        let error = FitError { nodes, statuses: refusals, refusal: None, preemption: None };
         return Plan { message: error.to_string(), nomination: Nomination::Clear };
     };
     let message =
