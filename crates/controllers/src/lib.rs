@@ -15,6 +15,7 @@ mod disruption;
 mod endpoint;
 mod endpointslice;
 mod endpointslicemirroring;
+mod ephemeralvolume;
 mod garbagecollector;
 mod hash;
 mod history;
@@ -70,6 +71,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("apiservice-status-available-controller", apiservice::start),
     ("kube-apiserver-autoregistration", apiservice::start_registration),
     ("cluster-authentication-info-controller", clusterauthenticationtrust::start),
+    ("ephemeral-volume-controller", ephemeralvolume::start),
     ("garbage-collector-controller", garbagecollector::start),
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
