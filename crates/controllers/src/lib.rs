@@ -28,6 +28,8 @@ mod persistentvolume;
 mod pod_control;
 mod podgc;
 mod pods;
+mod pvcprotection;
+mod pvprotection;
 mod replicaset;
 mod resourcequota;
 mod rootcacertpublisher;
@@ -76,6 +78,8 @@ pub const CONTROLLERS: &[Starter] = &[
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
     ("persistentvolume-binder-controller", persistentvolume::start),
+    ("persistentvolumeclaim-protection-controller", pvcprotection::start),
+    ("persistentvolume-protection-controller", pvprotection::start),
     ("resourcequota-controller", resourcequota::start),
     ("service-lb-controller", servicelb::start),
 ];
