@@ -6,6 +6,7 @@ mod api_resources;
 mod apply;
 mod attach;
 mod auth;
+mod certificate;
 mod cluster_info;
 mod config;
 mod cordon;
@@ -45,8 +46,7 @@ use crate::context::Context;
 use crate::error::KubectlError;
 
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
-pub(crate) const UNSERVED: [&str; 8] =
-    ["autoscale", "certificate", "completion", "debug", "kuberc", "kustomize", "plugin", "top"];
+pub(crate) const UNSERVED: [&str; 7] = ["autoscale", "completion", "debug", "kuberc", "kustomize", "plugin", "top"];
 
 /// All commands.
 #[derive(Debug, Subcommand)]
@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Inspect authorization
     #[command(subcommand)]
     Auth(auth::AuthCommand),
+    /// Modify certificate resources
+    #[command(subcommand)]
+    Certificate(certificate::CertificateCommand),
     /// Display cluster information
     ClusterInfo(cluster_info::ClusterInfoCommand),
     /// Modify kubeconfig files
@@ -139,6 +142,7 @@ impl Command {
             Self::ApiVersions(command) => command.run(context).await,
             Self::Apply(command) => command.run(context).await,
             Self::Auth(command) => command.run(context).await,
+            Self::Certificate(command) => command.run(context).await,
             Self::ClusterInfo(command) => command.run(context).await,
             Self::Config(command) => command.run(context).await,
             Self::Cordon(command) => command.run(context).await,

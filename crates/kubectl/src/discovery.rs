@@ -45,6 +45,11 @@ impl ResourceType {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// `Deployment.apps`, or `Pod`: a type as Go prints its `GroupKind`.
+    pub(crate) fn group_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
     /// `deployment.apps`, or `pod`: how `-o name` begins.
     pub(crate) fn qualified_kind(&self) -> String {
         let kind = self.kind.to_lowercase();

@@ -88,6 +88,11 @@ impl KubectlError {
         self.api().is_some_and(|error| error.reason == Reason::NotFound)
     }
 
+    /// Whether somebody else has changed the object meanwhile.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.api().is_some_and(|error| error.reason == Reason::Conflict)
+    }
+
     /// Upstream's `AddSourceToErr`: `error when creating "x.yaml": …`.
     #[must_use]
     pub(crate) fn about_source(self, verb: &str, source: &str) -> Self {

@@ -3,9 +3,14 @@
 mod config_map;
 mod cron_job;
 mod deployment;
+mod ingress;
 mod job;
 mod namespace;
 mod pod_disruption_budget;
+mod priority_class;
+mod quota;
+mod role;
+mod role_binding;
 mod secret;
 mod service;
 mod service_account;
@@ -64,6 +69,26 @@ enum Kind {
     /// Create a pod disruption budget with the specified name
     #[command(name = "poddisruptionbudget", alias = "pdb")]
     PodDisruptionBudget(pod_disruption_budget::CreatePodDisruptionBudget),
+    /// Create a role with single rule
+    Role(role::CreateRole),
+    /// Create a cluster role
+    #[command(name = "clusterrole")]
+    ClusterRole(role::CreateClusterRole),
+    /// Create a role binding for a particular role or cluster role
+    #[command(name = "rolebinding")]
+    RoleBinding(role_binding::CreateRoleBinding),
+    /// Create a cluster role binding for a particular cluster role
+    #[command(name = "clusterrolebinding")]
+    ClusterRoleBinding(role_binding::CreateClusterRoleBinding),
+    /// Create a quota with the specified name
+    #[command(alias = "resourcequota")]
+    Quota(quota::CreateQuota),
+    /// Create a priority class with the specified name
+    #[command(name = "priorityclass", alias = "pc")]
+    PriorityClass(priority_class::CreatePriorityClass),
+    /// Create an ingress with the specified name
+    #[command(alias = "ing")]
+    Ingress(ingress::CreateIngress),
     /// Request a service account token
     Token(token::CreateToken),
 }
@@ -82,6 +107,13 @@ impl CreateCommand {
             Some(Kind::Job(command)) => command.run(context).await,
             Some(Kind::CronJob(command)) => command.run(context).await,
             Some(Kind::PodDisruptionBudget(command)) => command.run(context).await,
+            Some(Kind::Role(command)) => command.run(context).await,
+            Some(Kind::ClusterRole(command)) => command.run(context).await,
+            Some(Kind::RoleBinding(command)) => command.run(context).await,
+            Some(Kind::ClusterRoleBinding(command)) => command.run(context).await,
+            Some(Kind::Quota(command)) => command.run(context).await,
+            Some(Kind::PriorityClass(command)) => command.run(context).await,
+            Some(Kind::Ingress(command)) => command.run(context).await,
             Some(Kind::Token(command)) => command.run(context).await,
         }
     }

@@ -82,12 +82,6 @@ fn say_none_found(context: &Context) -> Result<(), KubectlError> {
     Ok(())
 }
 
-/// `Deployment.apps`: a type as Go prints its `GroupKind`.
-fn group_kind(info: &Info) -> String {
-    let resource = &info.resource;
-    if resource.group.is_empty() { resource.kind.clone() } else { format!("{}.{}", resource.kind, resource.group) }
-}
-
 /// What has a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rolled {
@@ -100,7 +94,7 @@ enum Rolled {
 impl Rolled {
     /// What an object is; the error names `what` is missing for another.
     fn of(info: &Info, (retrieving, missing): (&str, &str)) -> Result<Self, KubectlError> {
-        let name = group_kind(info);
+        let name = info.resource.group_kind();
         match name.as_str() {
             "Deployment.apps" => Ok(Self::Deployment),
             "DaemonSet.apps" => Ok(Self::Controller("DaemonSet")),

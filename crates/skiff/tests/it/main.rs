@@ -4,6 +4,7 @@
 //! Each test has a cluster of its own, which is asserted to leave nothing behind.
 
 mod bad_input;
+mod certificates;
 mod cluster;
 mod commands;
 mod demo;

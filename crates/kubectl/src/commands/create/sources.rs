@@ -38,6 +38,11 @@ pub(super) struct Wording<'a> {
 pub(super) type Data = Vec<(String, Vec<u8>)>;
 
 impl SourceFlags {
+    /// Only files.
+    pub(super) fn of_files(files: Vec<String>) -> Self {
+        Self { env_files: Vec::new(), files, literals: Vec::new() }
+    }
+
     /// Reads them all.
     pub(super) fn read(&self, wording: Wording<'_>, is_text: fn(&[u8]) -> bool) -> Result<Data, KubectlError> {
         let env_files = values::split_list(&self.env_files);

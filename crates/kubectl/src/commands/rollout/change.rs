@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
-use super::{RolloutFlags, group_kind, say_none_found};
+use super::{RolloutFlags, say_none_found};
 use crate::context::Context;
 use crate::error::KubectlError;
 use crate::output::OutputFlags;
@@ -94,7 +94,7 @@ impl ChangeFlags {
         done: &str,
         patch: impl Fn(&str, &Value) -> Result<Value, String>,
     ) -> Result<(), KubectlError> {
-        let patch = patch(&group_kind(info), &info.object).map_err(|fault| {
+        let patch = patch(&info.resource.group_kind(), &info.object).map_err(|fault| {
             KubectlError::new(format!("error: {} {:?} {fault}", info.resource.qualified(), info.name))
         })?;
         if patch == json!({}) {

@@ -4,7 +4,7 @@ use clap::{ArgAction, Args};
 use serde_json::Value;
 
 use super::revisions::REVISION;
-use super::{RolloutFlags, group_kind, say_none_found};
+use super::{RolloutFlags, say_none_found};
 use crate::context::Context;
 use crate::error::KubectlError;
 use crate::flags::values;
@@ -57,7 +57,7 @@ impl RolloutStatus {
     }
 
     async fn view(&self, context: &Context, info: &Info) -> Result<(), KubectlError> {
-        let status: fn(&Value, i64) -> Result<Status, String> = match group_kind(info).as_str() {
+        let status: fn(&Value, i64) -> Result<Status, String> = match info.resource.group_kind().as_str() {
             "Deployment.apps" => deployment,
             "DaemonSet.apps" => daemon_set,
             "StatefulSet.apps" => stateful_set,
