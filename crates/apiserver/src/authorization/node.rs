@@ -1,7 +1,7 @@
 //! The Node authorizer: a node's agent may read what the Pods on its node refer to, and write its own Node, Lease and
 //! Pods' status (upstream: `plugin/pkg/auth/authorizer/node`).
 
-use api::resources::{PERSISTENTVOLUMECLAIMS, PODS};
+use api::resources::{PERSISTENTVOLUMES, PODS};
 use apimachinery::{Reader, UserInfo};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub(super) fn authorize(user: &UserInfo, attributes: &Attributes, reader: &dyn R
             _ => refuse("can only read resources of this type"),
         },
         ("", "persistentvolumeclaims", "") => match verb {
-            "get" if refers(reader, node, attributes) => allow(),
+            "get" if claims_on(reader, node, &attributes.namespace, &attributes.name) => allow(),
             _ => refuse(&format!("no relationship found between node '{node}' and this object")),
         },
         ("", "persistentvolumes", "") => match verb {
@@ -110,8 +110,7 @@ fn pods_on(reader: &dyn Reader, node: &str, namespace: &str) -> Vec<Value> {
 fn refers(reader: &dyn Reader, node: &str, attributes: &Attributes) -> bool {
     let key = match attributes.resource.as_str() {
         "secrets" => ["secretRef", "secretKeyRef", "secret", "imagePullSecrets"].as_slice(),
-        "configmaps" => ["configMapRef", "configMapKeyRef", "configMap"].as_slice(),
-        _ => ["persistentVolumeClaim"].as_slice(),
+        _ => ["configMapRef", "configMapKeyRef", "configMap"].as_slice(),
     };
     if attributes.name.is_empty() || attributes.namespace.is_empty() {
         return false;
@@ -125,7 +124,7 @@ fn names(value: &Value, keys: &[&str], wanted: &str) -> bool {
         Value::Array(items) => items.iter().any(|item| names(item, keys, wanted)),
         Value::Object(fields) => fields.iter().any(|(key, field)| {
             let here = keys.contains(&key.as_str())
-                && (["name", "secretName", "claimName"].iter().any(|n| field[n] == wanted)
+                && (["name", "secretName"].iter().any(|n| field[n] == wanted)
                     || field.as_array().into_iter().flatten().any(|item| item["name"] == wanted));
             here || names(field, keys, wanted)
         }),
@@ -139,15 +138,27 @@ fn uses_account(reader: &dyn Reader, node: &str, attributes: &Attributes) -> boo
         .any(|pod| pod["spec"]["serviceAccountName"] == attributes.name.as_str())
 }
 
-/// Whether a claim of a Pod on the node is bound to the volume.
+/// The names of a Pod's claims, those that are made for it alone included.
+fn claims(pod: &Value) -> impl Iterator<Item = String> + '_ {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(move |volume| {
+        let own = || Some(format!("{name}-{}", volume["name"].as_str().filter(|_| volume["ephemeral"].is_object())?));
+        volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned).or_else(own)
+    })
+}
+
+/// Whether a Pod on the node has this claim.
+fn claims_on(reader: &dyn Reader, node: &str, namespace: &str, claim: &str) -> bool {
+    !namespace.is_empty()
+        && !claim.is_empty()
+        && pods_on(reader, node, namespace).iter().any(|pod| claims(pod).any(|name| name == claim))
+}
+
+/// Whether the volume is for a claim of a Pod on the node.
 fn binds(reader: &dyn Reader, node: &str, volume: &str) -> bool {
-    pods_on(reader, node, "").iter().any(|pod| {
-        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-        pod["spec"]["volumes"].as_array().into_iter().flatten().any(|v| {
-            let claim = v["persistentVolumeClaim"]["claimName"].as_str().unwrap_or_default();
-            reader
-                .get(PERSISTENTVOLUMECLAIMS, namespace, claim)
-                .is_some_and(|claim| claim.value()["spec"]["volumeName"] == volume)
-        })
+    reader.get(PERSISTENTVOLUMES, "", volume).is_some_and(|volume| {
+        let reference = &volume.value()["spec"]["claimRef"];
+        let text = |key: &str| reference[key].as_str().unwrap_or_default();
+        claims_on(reader, node, text("namespace"), text("name"))
     })
 }

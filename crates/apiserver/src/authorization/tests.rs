@@ -104,6 +104,42 @@ fn a_node_reads_what_its_pods_name_and_nothing_else() {
 }
 
 #[test]
+fn a_node_reads_the_claims_of_its_pods_and_their_volumes() {
+    let mut world = World::default();
+    let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}},
+        {"name": "scratch", "ephemeral": {}}, {"name": "conf", "configMap": {"name": "conf"}}]);
+    let pod = |name: &str, node: &str, volumes: &Value| json!({"metadata": {"name": name, "namespace": "dev"}, "spec": {"nodeName": node, "volumes": volumes}});
+    let volume = |name: &str, claim: &str| {
+        let reference = json!({"namespace": "dev", "name": claim});
+        json!({"metadata": {"name": name}, "spec": {"claimRef": reference}})
+    };
+    world.0.insert("pods", vec![pod("web", "n1", &volumes), pod("other", "n2", &json!([]))]);
+    let free = json!({"metadata": {"name": "free"}});
+    world.0.insert(
+        "persistentvolumes",
+        vec![volume("v1", "shared"), volume("v2", "web-scratch"), volume("v3", "x"), free],
+    );
+    let gets = |node: &str, resource: &str, namespace: &str, name: &str| {
+        let user = UserInfo::new(format!("system:node:{node}"), &["system:nodes"]);
+        node::authorize(&user, &wants("get", resource, namespace, name), &world).is_some_and(|d| d.is_allowed())
+    };
+    for (kind, namespace, name, allowed) in [
+        ("persistentvolumeclaims", "dev", "shared", true),
+        ("persistentvolumeclaims", "dev", "web-scratch", true),
+        ("persistentvolumeclaims", "dev", "web-data", false),
+        ("persistentvolumeclaims", "dev", "web-conf", false),
+        ("persistentvolumeclaims", "prod", "shared", false),
+        ("persistentvolumes", "", "v1", true),
+        ("persistentvolumes", "", "v2", true),
+        ("persistentvolumes", "", "v3", false),
+        ("persistentvolumes", "", "free", false),
+    ] {
+        assert_eq!(gets("n1", kind, namespace, name), allowed, "{kind} {name}");
+        assert!(!gets("n2", kind, namespace, name), "{kind} {name}");
+    }
+}
+
+#[test]
 fn a_refusal_reads_as_upstreams() {
     let user = UserInfo::new("jane", &[]);
     assert_eq!(
