@@ -7,6 +7,7 @@ use client::{Client, EventRecorder, Informers};
 use component_base::{Clock, Random, Supervisor};
 
 use crate::apiservice::ApiServiceProbe;
+use crate::localpath::VolumeDirectories;
 
 /// Makes clients that speak as one controller each: upstream's controllers are service accounts of `kube-system`, each
 /// with a role of its own.
@@ -70,6 +71,8 @@ pub struct ControllerContext {
     pub api_services: Arc<dyn ApiServiceProbe>,
     /// Where load balancers get their addresses; `None`: they stay pending.
     pub load_balancer_addresses: Option<Addresses>,
+    /// Where volumes of the provisioner `skiff/local-path` are.
+    pub volume_directories: Arc<dyn VolumeDirectories>,
 }
 
 impl ControllerContext {

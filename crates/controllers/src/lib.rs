@@ -20,6 +20,7 @@ mod garbagecollector;
 mod hash;
 mod history;
 mod job;
+mod localpath;
 mod namespace;
 mod nodelifecycle;
 mod owner;
@@ -43,6 +44,7 @@ mod ttlafterfinished;
 
 pub use apiservice::ApiServiceProbe;
 pub use context::{Addresses, AuthorityKey, ControllerContext, IdentifiedClients};
+pub use localpath::{VolumeDirectories, install as install_local_path};
 
 /// A controller's name and how it starts.
 pub type Starter = (&'static str, fn(&ControllerContext));
@@ -78,6 +80,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
     ("persistentvolume-binder-controller", persistentvolume::start),
+    ("local-path-provisioner", localpath::start),
     ("persistentvolumeclaim-protection-controller", pvcprotection::start),
     ("persistentvolume-protection-controller", pvprotection::start),
     ("resourcequota-controller", resourcequota::start),

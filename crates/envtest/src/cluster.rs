@@ -107,6 +107,11 @@ impl Cluster {
         found.ok_or_else(|| Failure::Wrong(format!("there is no node {name:?}")))
     }
 
+    /// The names of the directories of a node's volumes.
+    pub fn volume_directories(&self, node: &str) -> Vec<String> {
+        self.world.volumes.of(node)
+    }
+
     /// The Pods' network.
     pub fn network(&self) -> &Network {
         &self.network

@@ -103,6 +103,7 @@ impl ControlPlane {
         let life = Life { server, crashed: supervisor.shutdown() };
         let client = |user: UserInfo| client_of(&life, user, &world.dice);
         let reader = client(UserInfo::new("system:apiserver", &["system:masters"]));
+        controllers::install_local_path(&reader).await?;
         let informers = Informers::new(reader.clone(), supervisor.clone(), world.random.clone());
         scheduler::start(SchedulerConfig {
             client: client(UserInfo::new("system:kube-scheduler", &[])),
@@ -123,6 +124,7 @@ impl ControlPlane {
             front_proxy_ca: FRONT_PROXY_CA.into(),
             api_services: Arc::new(Probe(life.server.clone())),
             load_balancer_addresses: Some(LOAD_BALANCERS),
+            volume_directories: world.volumes.clone(),
         });
         Ok(Self { life, store, disk, supervisor })
     }

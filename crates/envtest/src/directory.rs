@@ -15,12 +15,21 @@ pub(crate) struct RunDirectory {
     path: PathBuf,
 }
 
+/// Where this machine has files in memory, or else what may be lost.
+fn parent() -> PathBuf {
+    let memory = Path::new(MEMORY);
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// A directory for the volumes of all runs of this process.
+pub(crate) fn volumes_root() -> PathBuf {
+    parent().join(format!("skiff-envtest-{}-volumes", std::process::id()))
+}
+
 impl RunDirectory {
     pub(crate) fn new() -> std::io::Result<Self> {
         let run = COUNT.fetch_add(1, Ordering::Relaxed);
-        let memory = Path::new(MEMORY);
-        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = parent.join(format!("skiff-envtest-{}-{run}", std::process::id()));
+        let path = parent().join(format!("skiff-envtest-{}-{run}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self { path })
     }

@@ -24,6 +24,7 @@ mod run;
 mod store;
 mod transport;
 pub mod tutorial;
+mod volumes;
 mod webhooks;
 mod world;
 

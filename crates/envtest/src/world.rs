@@ -11,6 +11,7 @@ use crate::event_log::EventLog;
 use crate::faults::Dice;
 use crate::invariants::Invariants;
 use crate::options::Options;
+use crate::volumes::SimulatedVolumes;
 use crate::webhooks::SimulatedWebhooks;
 
 /// When every run begins: seconds since the epoch of 2026-01-01T00:00:00Z.
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) invariants: Arc<Mutex<Invariants>>,
     pub(crate) webhooks: Arc<SimulatedWebhooks>,
     pub(crate) api_servers: Arc<SimulatedApiServers>,
+    pub(crate) volumes: Arc<SimulatedVolumes>,
 }
 
 impl World {
@@ -41,6 +43,7 @@ impl World {
             log,
             webhooks: Arc::default(),
             api_servers: Arc::default(),
+            volumes: Arc::new(SimulatedVolumes::new(options.seed)),
             invariants: Arc::new(Mutex::new(Invariants::new(options.guard_availability, options.faults.stale_max()))),
         }
     }

@@ -231,6 +231,11 @@ impl Cluster {
         self.directory.join("node")
     }
 
+    /// Where the volumes of the class `standard` are.
+    pub(crate) fn volumes_directory(&self) -> PathBuf {
+        self.directory.join("volumes")
+    }
+
     pub(crate) fn log_path(&self) -> PathBuf {
         self.directory.join("skiff.log")
     }

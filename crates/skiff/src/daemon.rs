@@ -10,6 +10,7 @@ mod readiness;
 mod role;
 mod service_clients;
 mod traffic;
+mod volumes;
 
 use std::path::Path;
 use std::process::ExitCode;

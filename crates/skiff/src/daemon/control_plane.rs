@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::clients::{ControllerClients, Probe, client};
 use super::service_clients::ServiceClients;
+use super::volumes::NodeVolumes;
 use super::{World, kubernetes_service};
 use crate::cluster::Cluster;
 use crate::pki::Pki;
@@ -61,6 +62,7 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
     server.bootstrap().await.context("failed to make the cluster's first objects")?;
     listen(world, cluster, pki, init, &server).await?;
     let reader = client(&server, UserInfo::new("system:apiserver", &["system:masters"]));
+    controllers::install_local_path(&reader).await.context("failed to make the class of the node's volumes")?;
     let informers = Informers::new(reader.clone(), world.supervisor.clone(), world.random.clone());
     kubernetes_service::reconcile(&reader, cluster).await.context("failed to publish the Service `kubernetes`")?;
     scheduler::start(SchedulerConfig {
@@ -82,6 +84,11 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
         front_proxy_ca: pki.front_proxy_ca.as_str().into(),
         api_services: Arc::new(Probe { server: server.clone() }),
         load_balancer_addresses: Some(cluster.load_balancers()),
+        volume_directories: Arc::new(NodeVolumes {
+            node: cluster.node_name().to_owned(),
+            root: cluster.volumes_directory(),
+            supervisor: world.supervisor.clone(),
+        }),
     });
     Ok(ControlPlane { server, informers })
 }
