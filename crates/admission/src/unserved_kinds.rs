@@ -5,8 +5,6 @@ use apimachinery::{Admission, AdmissionRequest, ApiError, Operation, Reader};
 
 /// Group and plural.
 const UNSERVED: &[(&str, &str)] = &[
-    ("", "persistentvolumeclaims"),
-    ("", "persistentvolumes"),
     ("autoscaling", "horizontalpodautoscalers"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
@@ -23,7 +21,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("storage.k8s.io", "csidrivers"),
     ("storage.k8s.io", "csinodes"),
     ("storage.k8s.io", "csistoragecapacities"),
-    ("storage.k8s.io", "storageclasses"),
     ("storage.k8s.io", "volumeattachments"),
     ("storage.k8s.io", "volumeattributesclasses"),
     ("storagemigration.k8s.io", "storageversionmigrations"),
