@@ -8,7 +8,7 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-pub use descriptions::{describe, describe_header};
+pub use descriptions::{describe, describe_answers, describe_header};
 pub use documents::{DOCUMENTS, VERSION_2};
 
 /// One document of `/openapi/v3`, or that of `/openapi/v2`.

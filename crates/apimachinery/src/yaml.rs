@@ -20,12 +20,24 @@ pub struct YamlError {
     pub what: String,
 }
 
-/// The documents in `text`, split at lines that start with `---` as upstream's reader does. Text that holds only white
-/// space and comments gives a document that parses to null.
+/// The documents in `text`: JSON objects one after the other, as far as they go, and then what lines that start with `---`
+/// part, as upstream's reader does (`YAMLOrJSONDecoder`). Text that holds only white space and comments gives a document
+/// that parses to null.
 pub fn documents(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
+    let mut in_json = true;
     std::iter::from_fn(move || {
         let whole = rest?;
+        in_json = in_json && whole.trim_start().starts_with('{');
+        if in_json {
+            let mut values = serde_json::Deserializer::from_str(whole).into_iter::<serde::de::IgnoredAny>();
+            if let Some(Ok(_)) = values.next() {
+                let (document, after) = whole.split_at(values.byte_offset());
+                rest = Some(after).filter(|after| !after.trim_start().is_empty());
+                return Some(document);
+            }
+            in_json = false;
+        }
         let mut at = 0;
         for line in whole.split_inclusive('\n') {
             if let Some(after) = line.strip_prefix("---")

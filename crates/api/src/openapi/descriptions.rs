@@ -75,10 +75,29 @@ pub fn describe(schemas: &mut Map<String, Value>) {
     }
 }
 
+/// Describes the answers of all operations, as both versions of OpenAPI demand.
+pub fn describe_answers(paths: &mut Map<String, Value>) {
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
+    let answers = operations.filter_map(|operation| operation.get_mut("responses")?.as_object_mut());
+    for (code, answer) in answers.flatten() {
+        let text = match code.as_str() {
+            "200" => "OK",
+            "201" => "Created",
+            "202" => "Accepted",
+            "401" => "Unauthorized",
+            _ => continue,
+        };
+        put(answer, text);
+    }
+}
+
 fn put(schema: &mut Value, text: &str) {
     if schema.is_object() && schema["description"].is_null() && !text.is_empty() {
-        if let Some(reference) = schema.as_object_mut().and_then(|fields| fields.remove("$ref")) {
-            // What stands beside a reference is not read.
+        let in_version_3 = schema["$ref"].as_str().is_some_and(|reference| reference.starts_with("#/components/"));
+        if let Some(reference) =
+            schema.as_object_mut().filter(|_| in_version_3).and_then(|fields| fields.remove("$ref"))
+        {
+            // What stands beside a reference is not read there.
             schema["allOf"] = json!([{"$ref": reference}]);
         }
         schema["description"] = json!(text);
@@ -89,7 +108,7 @@ fn put(schema: &mut Value, text: &str) {
 mod tests {
     use serde_json::{Map, json};
 
-    use super::describe;
+    use super::{describe, describe_answers};
 
     #[test]
     fn types_and_fields_are_described() {
@@ -100,7 +119,7 @@ mod tests {
             (
                 pod.to_owned(),
                 json!({
-                    "properties": {"apiVersion": {"type": "string"}, "spec": {"$ref": "#/x"}},
+                    "properties": {"apiVersion": {"type": "string"}, "spec": {"$ref": "#/components/schemas/x"}},
                     "x-kubernetes-group-version-kind": [{"group": "", "version": "v1", "kind": "Pod"}],
                 }),
             ),
@@ -116,7 +135,30 @@ mod tests {
         let version = &schemas[pod]["properties"]["apiVersion"];
         assert!(text(version).starts_with("APIVersion defines the versioned schema"), "{version}");
         let spec = &schemas[pod]["properties"]["spec"];
-        assert_eq!(spec["allOf"], json!([{"$ref": "#/x"}]));
+        assert_eq!(spec["allOf"], json!([{"$ref": "#/components/schemas/x"}]));
         assert!(text(spec).starts_with("Specification of the desired behavior of the pod"));
+    }
+
+    #[test]
+    fn version_2_keeps_its_references() {
+        let mut schemas = Map::from_iter([(
+            "io.k8s.api.core.v1.Pod".to_owned(),
+            json!({"properties": {"spec": {"$ref": "#/definitions/x"}}}),
+        )]);
+        describe(&mut schemas);
+        let spec = &schemas["io.k8s.api.core.v1.Pod"]["properties"]["spec"];
+        assert_eq!(spec["$ref"], "#/definitions/x");
+        assert!(spec["description"].is_string());
+    }
+
+    #[test]
+    fn answers_are_described() {
+        let mut paths = Map::from_iter([(
+            "/x".to_owned(),
+            json!({"parameters": [], "get": {"responses": {"200": {"schema": {}}, "401": {}}}}),
+        )]);
+        describe_answers(&mut paths);
+        let expected = json!({"200": {"schema": {}, "description": "OK"}, "401": {"description": "Unauthorized"}});
+        assert_eq!(paths["/x"]["get"]["responses"], expected);
     }
 }

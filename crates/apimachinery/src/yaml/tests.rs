@@ -60,6 +60,19 @@ fn doubled_keys_are_told() {
 }
 
 #[test]
+fn json_objects_may_stand_one_after_the_other() {
+    for text in [
+        "{\"a\": 1}{\"b\": 2}",
+        "{\"a\": 1}\n\n{\"b\":\n2}\n",
+        "{\"a\": 1}\n---\n{\"b\": 2}",
+        "{\"a\": 1}\n---\nb: 2\n",
+        "{a: 1}\n---\nb: 2",
+    ] {
+        assert_eq!(parse_all(text).expect("documents"), [json!({"a": 1}), json!({"b": 2})], "{text}");
+    }
+}
+
+#[test]
 fn documents_are_split_at_dashes() {
     let all = parse_all("---\na: 1\n---\n# nothing\n---\nb: |\n  --- not here\n--- \nc: 3\n");
     assert_eq!(all, Ok(vec![json!({"a": 1}), json!({"b": "--- not here\n"}), json!({"c": 3})]));

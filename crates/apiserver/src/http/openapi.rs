@@ -3,6 +3,7 @@
 
 mod definition;
 mod operations;
+mod protobuf;
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -42,17 +43,33 @@ impl Version {
 /// A document as it is sent.
 #[derive(Debug, Clone)]
 struct Packed {
+    media_type: &'static str,
     hash: String,
     gzip: Bytes,
 }
 
+/// The media type of version 2 as protobuf, in answers.
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What client-go asks for, by an earlier name.
+const PROTOBUF_BEFORE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const JSON: &str = "application/json";
+
 impl Packed {
     fn new(document: &Value) -> Result<Self, ApiError> {
-        let body = document.to_string();
-        let hash = Sha256::digest(body.as_bytes()).iter().take(16).map(|b| format!("{b:02X}")).collect();
+        Self::of(JSON, document.to_string().as_bytes())
+    }
+
+    fn of(media_type: &'static str, body: &[u8]) -> Result<Self, ApiError> {
+        let hash = Sha256::digest(body).iter().take(16).map(|b| format!("{b:02X}")).collect();
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(body.as_bytes()).map_err(ApiError::internal)?;
-        Ok(Self { hash, gzip: encoder.finish().map_err(ApiError::internal)?.into() })
+        encoder.write_all(body).map_err(ApiError::internal)?;
+        Ok(Self { media_type, hash, gzip: encoder.finish().map_err(ApiError::internal)?.into() })
+    }
+
+    /// The same as protobuf, if this is version 2 as JSON.
+    fn as_protobuf(&self) -> Result<Self, ApiError> {
+        let document = serde_json::from_slice(&unpack(&self.gzip)?).map_err(ApiError::internal)?;
+        Self::of(PROTOBUF, &protobuf::encode(&document))
     }
 
     /// A built-in document, with what is said of its types and fields.
@@ -63,6 +80,9 @@ impl Packed {
         if let Some(schemas) = schemas.as_object_mut() {
             api::openapi::describe(schemas);
         }
+        if let Some(paths) = value["paths"].as_object_mut() {
+            api::openapi::describe_answers(paths);
+        }
         Ok(Self { hash: document.described_hash(), ..Self::new(&value)? })
     }
 
@@ -70,13 +90,13 @@ impl Packed {
         let header = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).unwrap_or_default();
         let tag = format!("\"{}\"", self.hash);
         let mut response = if header(IF_NONE_MATCH) == tag {
-            with_body(StatusCode::NOT_MODIFIED, "application/json", whole(Bytes::new()))
+            with_body(StatusCode::NOT_MODIFIED, self.media_type, whole(Bytes::new()))
         } else if header(ACCEPT_ENCODING).contains("gzip") {
-            let mut response = with_body(StatusCode::OK, "application/json", whole(self.gzip.clone()));
+            let mut response = with_body(StatusCode::OK, self.media_type, whole(self.gzip.clone()));
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         } else {
-            response(StatusCode::OK, "application/json", unpack(&self.gzip)?)
+            response(StatusCode::OK, self.media_type, unpack(&self.gzip)?)
         };
         if let Ok(tag) = HeaderValue::from_str(&tag) {
             response.headers_mut().insert("etag", tag);
@@ -96,7 +116,7 @@ fn unpack(gzip: &[u8]) -> Result<Vec<u8>, ApiError> {
 struct Made {
     /// The catalog's revision.
     revision: u64,
-    /// By path: `apis/example.com/v1`; the document of version 2 is under `v2`.
+    /// By path: `apis/example.com/v1`; the document of version 2 is under `v2` and `v2.protobuf`.
     documents: std::collections::BTreeMap<String, Packed>,
 }
 
@@ -147,15 +167,26 @@ impl OpenApi {
         custom: &Arc<CustomResources>,
         headers: &HeaderMap,
     ) -> Result<Response<Body>, ApiError> {
+        let form = |name: &str| match name {
+            JSON | "application/*" | "*/*" => Some(JSON),
+            PROTOBUF | PROTOBUF_BEFORE => Some(PROTOBUF),
+            _ => None,
+        };
         let ranges = accepted(headers);
-        let takes_json = |name: &str| matches!(name, "application/json" | "application/*" | "*/*");
-        if !ranges.is_empty() && !ranges.iter().any(|range| takes_json(range.name)) {
-            return Err(ApiError::not_acceptable(&["application/json"]));
+        let wanted = if ranges.is_empty() { Some(JSON) } else { ranges.iter().find_map(|range| form(range.name)) };
+        let Some(wanted) = wanted else { return Err(ApiError::not_acceptable(&[JSON, PROTOBUF])) };
+        if wanted == PROTOBUF {
+            let json = self.second_as_json(custom)?;
+            return self.made("v2.protobuf", custom, || json.as_protobuf())?.answer(headers);
         }
+        self.second_as_json(custom)?.answer(headers)
+    }
+
+    fn second_as_json(&self, custom: &Arc<CustomResources>) -> Result<Packed, ApiError> {
         if custom.iter().next().is_none() {
-            return self.built_in(&api::openapi::VERSION_2, &["definitions"])?.answer(headers);
+            return self.built_in(&api::openapi::VERSION_2, &["definitions"]);
         }
-        self.made("v2", custom, || second_document(custom))?.answer(headers)
+        self.made("v2", custom, || Packed::new(&second_document(custom)?))
     }
 
     fn built_in(&self, document: &'static api::openapi::Document, place: &[&str]) -> Result<Packed, ApiError> {
@@ -169,7 +200,7 @@ impl OpenApi {
     }
 
     fn custom(&self, path: &str, custom: &Arc<CustomResources>) -> Result<Packed, ApiError> {
-        self.made(path, custom, || third_document(path, custom))
+        self.made(path, custom, || Packed::new(&third_document(path, custom)?))
     }
 
     /// The document for `key`, made if the one that is there is of an earlier catalog.
@@ -177,7 +208,7 @@ impl OpenApi {
         &self,
         key: &str,
         custom: &CustomResources,
-        make: impl FnOnce() -> Result<Value, ApiError>,
+        make: impl FnOnce() -> Result<Packed, ApiError>,
     ) -> Result<Packed, ApiError> {
         let mut made = self.made.lock();
         if made.revision != custom.revision {
@@ -186,7 +217,7 @@ impl OpenApi {
         if let Some(document) = made.documents.get(key) {
             return Ok(document.clone());
         }
-        let document = Packed::new(&make()?)?;
+        let document = make()?;
         made.documents.insert(key.to_owned(), document.clone());
         Ok(document)
     }
@@ -231,6 +262,9 @@ fn second_document(custom: &CustomResources) -> Result<Value, ApiError> {
     let mut document: Value = serde_json::from_slice(&built_in).map_err(ApiError::internal)?;
     if let Some(definitions) = document["definitions"].as_object_mut() {
         api::openapi::describe(definitions);
+    }
+    if let Some(paths) = document["paths"].as_object_mut() {
+        api::openapi::describe_answers(paths);
     }
     for served in custom.iter() {
         let made = [

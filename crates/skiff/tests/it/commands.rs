@@ -1,5 +1,7 @@
 //! Everyday commands beyond the tutorial.
 
+use serde_json::json;
+
 use crate::cluster::Cluster;
 use crate::{image, rows, text};
 
@@ -79,6 +81,27 @@ fn apply_creates_changes_and_deletes() {
         let all = cluster.get(&["pods,replicasets", "-l", "app=web"]);
         all["items"].as_array().is_some_and(Vec::is_empty).then_some(())
     });
+}
+
+#[test]
+fn lists_and_several_objects_in_one_file() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [map("one"), map("two")]});
+    let said = cluster.kubectl_reading(&["create", "-f", "-"], &list.to_string()).ok();
+    assert_eq!(said, "configmap/one created\nconfigmap/two created\n");
+    let seen = cluster.kubectl(&["get", "configmaps", "one", "two", "-o", "yaml"]).ok();
+    let said = cluster.kubectl_reading(&["replace", "-f", "-"], &seen).ok();
+    assert_eq!(said, "configmap/one replaced\nconfigmap/two replaced\n");
+    let stream = format!("{}\n{}", map("three"), map("four"));
+    let said = cluster.kubectl_reading(&["apply", "-f", "-"], &stream).ok();
+    assert_eq!(said, "configmap/three created\nconfigmap/four created\n");
+    let old = json!({"apiVersion": "extensions/v1beta1", "kind": "Deployment", "metadata": {"name": "old"}});
+    let refused = cluster.kubectl_reading(&["apply", "-f", "-"], &old.to_string()).failed();
+    let expected = "error: resource mapping not found for name: \"old\" namespace: \"\" from \"STDIN\": no matches for kind \
+                    \"Deployment\" in version \"extensions/v1beta1\"\nensure CRDs are installed first\n";
+    assert_eq!(refused, expected);
 }
 
 #[test]
