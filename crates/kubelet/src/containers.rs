@@ -25,7 +25,7 @@ use crate::images::{self, ImageFailure, Wanted};
 use crate::kubelet::Shared;
 use crate::names;
 use crate::probe::{HttpGet, port_number};
-use crate::volumes::{self, TrustBundles, VolumeFile, VolumePlan};
+use crate::volumes::{self, Claimed, TrustBundles, VolumeFile, VolumePlan};
 
 /// Where a container writes its last words, and how much of them is kept.
 const TERMINATION_MESSAGE_MAX: usize = 4096;
@@ -42,6 +42,7 @@ pub(crate) struct Referred {
     config_maps: BTreeMap<String, Arc<ConfigMap>>,
     secrets: BTreeMap<String, Arc<Secret>>,
     trust: TrustBundles,
+    claimed: Claimed,
 }
 
 impl Sources for Referred {
@@ -146,7 +147,7 @@ impl PodHands {
         self.shared.config.root_directory.join("pods").join(names::uid(&self.pod))
     }
 
-    fn volume_directory(&self, volume: &str) -> PathBuf {
+    pub(crate) fn volume_directory(&self, volume: &str) -> PathBuf {
         self.directory().join("volumes").join(volume)
     }
 
@@ -164,9 +165,9 @@ impl PodHands {
         }
     }
 
-    /// Reads every ConfigMap and Secret that the Pod names, and the trust bundles if it wants any.
+    /// Reads every ConfigMap, Secret and claim that the Pod names, and the trust bundles if it wants any.
     pub(crate) async fn referred(&self) -> Referred {
-        let mut referred = Referred::default();
+        let mut referred = Referred { claimed: self.claimed().await, ..Referred::default() };
         let (mut maps, mut secrets) = (Vec::new(), Vec::new());
         let value = serde_json::to_value(&self.pod.spec).unwrap_or_default();
         collect_names(&value, &mut maps, &mut secrets);
@@ -224,11 +225,20 @@ impl PodHands {
 
     /// Writes the files of all volumes; what is as it should be is left alone.
     pub(crate) async fn write_volumes(&self, referred: &Referred, pod_ip: &str) -> Result<(), String> {
+        if let Some(why) = volumes::refusal(&referred.claimed) {
+            return Err(why);
+        }
         let facts = self.facts(pod_ip);
         let spec = self.pod.spec.as_ref();
         let group = spec.and_then(|s| s.security_context.as_ref()).and_then(|s| s.fs_group);
         let group = group.and_then(|g| u32::try_from(g).ok());
         for volume in spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
+            if volumes::is_claimed(volume) {
+                if let Some(Ok(claimed)) = referred.claimed.get(&volume.name) {
+                    self.set_up_claimed(&volume.name, claimed).await?;
+                }
+                continue;
+            }
             let mut plan = volumes::plan(&self.pod, volume, &facts, referred)?;
             if let VolumePlan::Files { files, tokens, certificates, default_mode } = &mut plan {
                 for certificate in certificates.iter() {
@@ -425,8 +435,8 @@ impl PodHands {
         let variables = service_variables(&services, names::namespace(&self.pod), own);
         let facts = self.facts(pod_ip);
         let envs = environment(&self.pod, container, variables, &facts, &referred)?;
-        let mounts = self.mounts(container, run, &envs, volumes).await?;
-        config::container(ContainerInputs {
+        let mounts = self.mounts(container, run, &envs, volumes, &referred.claimed).await?;
+        let mut config = config::container(ContainerInputs {
             pod: &self.pod,
             container,
             attempt,
@@ -436,7 +446,9 @@ impl PodHands {
             mounts,
             log_path: PathBuf::from(&container.name).join(format!("{attempt}.log")),
             node_memory_bytes: self.shared.config.facts.memory_bytes,
-        })
+        })?;
+        config.devices = volumes::devices(container, &referred.claimed);
+        Ok(config)
     }
 
     async fn mounts(
@@ -445,6 +457,7 @@ impl PodHands {
         Run { pod_ip, attempt, .. }: &Run,
         envs: &[cri::KeyValue],
         images: &VolumeImages,
+        claimed: &Claimed,
     ) -> Result<Vec<Mount>, String> {
         let spec = self.pod.spec.as_ref();
         let known = envs.iter().map(|kv| (kv.key.clone(), kv.value.clone())).collect();
@@ -456,9 +469,11 @@ impl PodHands {
             let volume = spec.and_then(|s| s.volumes.as_ref()).into_iter().flatten().find(|v| v.name == mount.name);
             let volume = volume
                 .ok_or_else(|| format!("volume {:?} of the mount {:?} is not there", mount.name, mount.mount_path))?;
-            let base = match &volume.host_path {
-                Some(host) => PathBuf::from(&host.path),
-                None => self.volume_directory(&mount.name),
+            let claimed = claimed.get(&mount.name).and_then(|claimed| claimed.as_ref().ok());
+            let base = match (&volume.host_path, claimed) {
+                (Some(host), _) => PathBuf::from(&host.path),
+                (None, Some(claimed)) => claimed.path(),
+                (None, None) => self.volume_directory(&mount.name),
             };
             let sub_path = match (&mount.sub_path_expr, &mount.sub_path) {
                 (Some(expression), _) if !expression.is_empty() => crate::env::expand(expression, &known),
@@ -478,14 +493,13 @@ impl PodHands {
                 mounts.push(Mount { image, image_sub_path, container_path, readonly: true, ..Mount::default() });
                 continue;
             }
-            let host_path = if sub_path.is_empty() { base } else { base.join(&sub_path) };
             if !sub_path.is_empty() {
-                sub_paths.push(host_path.clone());
+                sub_paths.push((mounts.len(), base.clone(), sub_path, mount.name.clone()));
             }
             mounts.push(Mount {
-                host_path,
+                host_path: base,
                 container_path: PathBuf::from(&mount.mount_path),
-                readonly: mount.read_only == Some(true),
+                readonly: mount.read_only == Some(true) || claimed.is_some_and(|claimed| claimed.is_read_only()),
                 recursive_read_only,
                 propagation: config::propagation(mount.mount_propagation.as_deref()),
                 ..Mount::default()
@@ -502,12 +516,16 @@ impl PodHands {
         let (hosts_path, log_path) = (directory.join("etc-hosts"), log);
         let (written_hosts, written_log) = (hosts_path.clone(), log_path.clone());
         let text = hosts.clone();
-        let done = self.shared.supervisor.blocking(move || -> std::io::Result<()> {
+        let called = container.name.clone();
+        let done = self.shared.supervisor.blocking(move || -> std::io::Result<Vec<(usize, PathBuf)>> {
             use std::os::unix::fs::PermissionsExt;
-            for path in sub_paths {
-                if std::fs::symlink_metadata(&path).is_err() {
-                    std::fs::create_dir_all(&path)?;
-                }
+            let mut resolved = Vec::with_capacity(sub_paths.len());
+            for (mount, base, sub_path, volume) in sub_paths {
+                let path = volumes::resolve_sub_path(&base, &sub_path).map_err(|error| {
+                    let what = format!("failed to prepare subPath for volumeMount {volume:?} of container {called:?}");
+                    std::io::Error::other(format!("{what}: {error}"))
+                })?;
+                resolved.push((mount, path));
             }
             if let Some(parent) = written_log.parent() {
                 std::fs::create_dir_all(parent)?;
@@ -517,10 +535,10 @@ impl PodHands {
             if let Some(text) = text {
                 std::fs::write(&written_hosts, text)?;
             }
-            Ok(())
+            Ok(resolved)
         });
         match done.await {
-            Some(Ok(())) => {}
+            Some(Ok(resolved)) => resolved.into_iter().for_each(|(mount, path)| mounts[mount].host_path = path),
             Some(Err(error)) => return Err(format!("failed to prepare the Pod's files: {error}")),
             None => return Err("failed to prepare the Pod's files: the work panicked".to_owned()),
         }
@@ -654,8 +672,7 @@ impl PodHands {
         self.shared.certificates.forget(names::uid(&self.pod));
         let (directory, logs) = (self.directory(), self.log_directory());
         let removed = self.shared.supervisor.blocking(move || {
-            volumes::tear_down(&directory.join("volumes"))?;
-            let _ = std::fs::remove_dir_all(&directory);
+            volumes::remove(&directory)?;
             let _ = std::fs::remove_dir_all(&logs);
             Ok::<(), std::io::Error>(())
         });

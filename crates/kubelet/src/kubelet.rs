@@ -25,6 +25,7 @@ use crate::names;
 use crate::probe::ProbeDialer;
 use crate::resize::Allocations;
 use crate::traffic::TrafficBarrier;
+use crate::volumes::VolumesInUse;
 use crate::worker::{self, Told, WorkerHandle};
 
 /// Workers that have ended and wait to be forgotten.
@@ -115,7 +116,10 @@ pub(crate) struct Shared {
     pub(crate) images: Arc<dyn ImageService>,
     pub(crate) recorder: EventRecorder,
     pub(crate) services: Informer,
+    /// Its own node.
+    pub(crate) node: Informer,
     pub(crate) allocations: Allocations,
+    pub(crate) volumes_in_use: VolumesInUse,
     pub(crate) certificates: PodCertificates,
     /// Decides the order of trust anchors.
     pub(crate) trust_salt: u64,
@@ -124,6 +128,14 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     pub(crate) supervisor: Supervisor,
+}
+
+impl Shared {
+    /// A Pod needs nothing of the node any more.
+    pub(crate) fn give_back(&self, uid: &str) {
+        self.allocations.release(uid);
+        self.volumes_in_use.release(uid);
+    }
 }
 
 /// A running kubelet.
@@ -155,7 +167,9 @@ impl Kubelet {
             images,
             recorder,
             services,
+            node: node.clone(),
             allocations: Allocations::new(),
+            volumes_in_use: VolumesInUse::default(),
             certificates,
             trust_salt: random.next_u64(),
             dialer,
@@ -340,7 +354,7 @@ impl Dispatcher {
                             worker.told.send_replace(Told::Gone);
                         }
                         // Who deletes by force gives away what the Pod had, although it may run on for a moment.
-                        self.shared.allocations.release(&object.meta().uid);
+                        self.shared.give_back(&object.meta().uid);
                     }
                     self.dispatch(&finished).await;
                 }

@@ -1,7 +1,7 @@
 //! The kubelet: a worker for each Pod of the node, probes, volumes, status, the node's own heartbeat, and the way into
 //! containers (logs, exec, attach). It knows only `cri`, not the runtime behind it, and is an API client like any other.
 //!
-//! Absent on purpose, until what they need exists: static Pods, volumes of PersistentVolumeClaims and CSI drivers,
+//! Absent on purpose, until what they need exists: static Pods, volumes of CSI drivers and of network file systems,
 //! eviction, image garbage collection, resource managers, checkpointing,
 //! the HTTP API on port 10250.
 

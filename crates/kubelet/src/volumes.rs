@@ -1,9 +1,13 @@
-//! A Pod's volumes: emptyDir, hostPath, images, and those that show objects of the API (configMap, secret, downwardAPI,
-//! projected with service account tokens, trust anchors and certificates).
+//! A Pod's volumes: emptyDir, hostPath, images, those of claims, and those that show objects of the API (configMap, secret,
+//! downwardAPI, projected with service account tokens, trust anchors and certificates).
 //!
 //! Files of API objects are written into a fresh timestamped directory that a symbolic link `..data` then leads to, so
 //! that a reader sees all of the old or all of the new (upstream: `pkg/volume/util/atomic_writer.go`).
 
+mod claims;
+mod ownership;
+mod removal;
+mod sub_path;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -14,6 +18,9 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Volume};
 
+pub(crate) use claims::{Claimed, VolumesInUse, devices, refusal};
+pub(crate) use removal::remove;
+pub(crate) use sub_path::resolve as resolve_sub_path;
 pub(crate) use trust::TrustBundles;
 
 use crate::env::{PodFacts, Sources, pod_field, resource_field};
@@ -75,6 +82,11 @@ pub(crate) enum VolumePlan {
 }
 
 const DEFAULT_MODE: i32 = 0o644;
+
+/// Whether a volume is that of a claim.
+pub(crate) fn is_claimed(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
+}
 
 /// What `volume` is made of. `Err` says what is missing, as the Event `FailedMount` does.
 pub(crate) fn plan(pod: &Pod, volume: &Volume, facts: &PodFacts, sources: &dyn Sources) -> Result<VolumePlan, String> {
@@ -384,16 +396,6 @@ fn same(directory: &Path, files: &BTreeMap<String, VolumeFile>) -> bool {
     }
     count(directory) == files.len()
         && files.iter().all(|(path, file)| std::fs::read(directory.join(path)).is_ok_and(|c| c == file.content))
-}
-
-/// Removes a Pod's volumes.
-pub(crate) fn tear_down(directory: &Path) -> io::Result<()> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(()) };
-    for entry in entries {
-        // A memory-backed volume is a mount; on anything else this fails and changes nothing.
-        let _ = rustix::mount::unmount(entry?.path(), rustix::mount::UnmountFlags::DETACH);
-    }
-    std::fs::remove_dir_all(directory)
 }
 
 #[cfg(test)]

@@ -543,7 +543,7 @@ impl Worker {
         if deleted {
             self.life = Life::Terminated;
         }
-        self.hands.shared.allocations.release(names::uid(self.pod()));
+        self.hands.shared.give_back(names::uid(self.pod()));
         // A Pod that ended by itself stays to be read, until it is deleted.
         self.view.finished = true;
     }
