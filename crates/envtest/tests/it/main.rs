@@ -2,6 +2,7 @@
 
 mod api_services;
 mod certificates;
+mod claims;
 mod cronjob;
 mod custom_resources;
 mod daemonset;
