@@ -13,7 +13,9 @@ mod spec;
 mod update;
 mod volumes;
 
+pub(crate) use placement::node_selector;
 pub use prepare::qos_class;
+pub(crate) use volumes::{host_path, no_steps_back};
 
 use apimachinery::names::{dns_label, dns_subdomain};
 use apimachinery::{FieldError, FieldPath, Subresource};

@@ -1,48 +1,53 @@
 //! Volumes, claims and the storage group.
 
-use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
+mod claim;
+mod class;
+mod volume;
+
+use apimachinery::{FieldError, FieldPath, Subresource};
 use serde_json::{Value, json};
 
 use super::subdomain;
-use crate::check::{immutable, immutable_hidden, invalid_each, label_selector, one_of};
+use crate::check::{immutable, invalid_each, one_of};
 use crate::print;
 use crate::rules::{Generation, Rules, is_deleting};
-use crate::value::{as_quantity, child, has, list, put, text};
+use crate::storage_classes::BETA_CLASS;
+use crate::value::{as_quantity, child, has, list, text};
 
 pub(super) static PERSISTENT_VOLUME: Rules = Rules {
     name: subdomain,
-    prepare_create: |o, context| {
-        put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }));
-    },
-    prepare_update: volume_phase,
-    validate: |o| volume(&o["spec"]),
-    validate_update: |new, old, subresource| match subresource {
-        Subresource::None => {
-            let mut faults = volume(&new["spec"]);
-            faults.extend(volume_source_is_kept(new, old));
-            faults
-        }
-        _ => Vec::new(),
-    },
+    prepare_create: volume::prepare_create,
+    prepare_update: volume::prepare_update,
+    validate: volume::validate,
+    validate_update: volume::validate_update,
+    warnings: |new, _| volume::warnings(new),
     row: Some(volume_row),
     ..Rules::NONE
 };
 
 pub(super) static PERSISTENT_VOLUME_CLAIM: Rules = Rules {
     name: subdomain,
-    validate: |o| claim(&o["spec"]),
-    validate_update: |new, old, subresource| match subresource {
-        Subresource::None => claim_update(new, old),
-        _ => Vec::new(),
+    prepare_create: |o, _| claim::prepare(o, None),
+    prepare_update: |new, old, context| {
+        if context.subresource == Subresource::None {
+            claim::prepare(new, Some(old));
+        }
     },
+    validate: |o| claim::validate(&o["spec"], false),
+    validate_update: |new, old, subresource| match subresource {
+        Subresource::None => claim::validate_update(new, old),
+        _ => claim::validate_status(new),
+    },
+    warnings: |new, _| claim::warnings(new),
     row: Some(claim_row),
     ..Rules::NONE
 };
 
 pub(super) static STORAGE_CLASS: Rules = Rules {
     name: subdomain,
-    validate: class,
-    validate_update: |new, old, _| class_update(new, old),
+    validate: class::validate,
+    validate_update: |new, old, _| class::validate_update(new, old),
+    warnings: |new, _| class::warnings(new),
     row: Some(class_row),
     ..Rules::NONE
 };
@@ -95,30 +100,6 @@ pub(super) static VOLUME_ATTACHMENT: Rules = Rules {
     ..Rules::NONE
 };
 
-fn seconds(context: &WriteContext<'_>) -> String {
-    context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// The time of a phase's change, which the server sets if the client does not.
-fn volume_phase(new: &mut Value, old: &Value, context: &WriteContext<'_>) {
-    if context.subresource != Subresource::Status {
-        return;
-    }
-    let (before, after) = (&old["status"], &new["status"]);
-    let same_phase = text(before, "phase") == text(after, "phase");
-    let time = if same_phase && !has(after, "lastPhaseTransitionTime") {
-        before["lastPhaseTransitionTime"].clone()
-    } else if !same_phase
-        && (!has(after, "lastPhaseTransitionTime")
-            || after["lastPhaseTransitionTime"] == before["lastPhaseTransitionTime"])
-    {
-        json!(seconds(context))
-    } else {
-        return;
-    };
-    put(child(new, "status"), "lastPhaseTransitionTime", time);
-}
-
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 /// Access modes of a volume or claim.
@@ -151,154 +132,45 @@ fn volume_mode(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
     one_of(&path.child("volumeMode"), text(spec, "volumeMode"), &["Block", "Filesystem"])
 }
 
-fn storage_class_name(path: &FieldPath, spec: &Value) -> Vec<FieldError> {
-    let name = text(spec, "storageClassName");
+/// A class of volumes or of their attributes.
+fn class_name(path: &FieldPath, spec: &Value, field: &str) -> Vec<FieldError> {
+    let name = text(spec, field);
     if name.is_empty() {
         return Vec::new();
     }
-    invalid_each(&path.child("storageClassName"), name, apimachinery::names::dns_subdomain(name))
+    invalid_each(&path.child(field), name, apimachinery::names::dns_subdomain(name))
 }
 
-fn volume(spec: &Value) -> Vec<FieldError> {
-    let path = FieldPath::new("spec");
-    let mut faults = access_modes(&path, spec, "");
-    let capacity_path = path.child("capacity");
-    let capacity = spec["capacity"].as_object().cloned().unwrap_or_default();
-    if capacity.is_empty() {
-        faults.push(FieldError::required(&capacity_path, ""));
-    }
-    if !capacity.contains_key("storage") || capacity.len() > 1 {
-        faults.push(FieldError::not_supported(&capacity_path, &spec["capacity"], &["storage"]));
-    }
-    faults.extend(capacity.iter().flat_map(|(name, amount)| positive(&capacity_path.key(name), amount)));
-    let policy = text(spec, "persistentVolumeReclaimPolicy");
-    if !policy.is_empty() {
-        let path = path.child("persistentVolumeReclaimPolicy");
-        faults.extend(one_of(&path, policy, &["Delete", "Recycle", "Retain"]));
-    }
-    let sources = spec.as_object().into_iter().flatten();
-    let mut sources = sources.filter(|(key, value)| !NO_SOURCE.contains(&key.as_str()) && !value.is_null());
-    if sources.next().is_none() {
-        faults.push(FieldError::required(&path, "must specify a volume type"));
-    }
-    for (key, _) in sources {
-        faults.push(FieldError::forbidden(&path.child(key), "may not specify more than 1 volume type"));
-    }
-    if text(&spec["hostPath"], "path") == "/" && policy == "Recycle" {
-        let detail = "may not be 'recycle' for a hostPath mount of '/'";
-        faults.push(FieldError::forbidden(&path.child("persistentVolumeReclaimPolicy"), detail));
-    }
-    faults.extend(storage_class_name(&path, spec));
-    faults.extend(volume_mode(&path, spec));
-    faults
-}
-
-fn claim(spec: &Value) -> Vec<FieldError> {
-    let path = FieldPath::new("spec");
-    let mut faults = access_modes(&path, spec, "at least 1 access mode is required");
-    faults.extend(label_selector(&path.child("selector"), &spec["selector"]));
-    let storage = path.child("resources").key("storage");
-    match &spec["resources"]["requests"]["storage"] {
-        Value::Null => faults.push(FieldError::required(&storage, "")),
-        amount => faults.extend(positive(&storage, amount)),
-    }
-    faults.extend(storage_class_name(&path, spec));
-    faults.extend(volume_mode(&path, spec));
-    faults
-}
-
-fn claim_update(new: &Value, old: &Value) -> Vec<FieldError> {
-    let path = FieldPath::new("spec");
-    let mut faults = claim(&new["spec"]);
-    let mut rest = new["spec"].clone();
-    if text(&old["spec"], "volumeName").is_empty() {
-        put(&mut rest, "volumeName", old["spec"]["volumeName"].clone());
-    }
-    // A claim that was made before there was a default class may get one.
-    if !has(&old["spec"], "storageClassName")
-        && !has(&old["metadata"]["annotations"], "volume.beta.kubernetes.io/storage-class")
-    {
-        put(&mut rest, "storageClassName", Value::Null);
-    }
-    put(&mut rest, "volumeAttributesClassName", old["spec"]["volumeAttributesClassName"].clone());
-    let storage = |o: &Value| as_quantity(&o["spec"]["resources"]["requests"]["storage"]);
-    if text(&new["status"], "phase") == "Bound" && storage(new).is_some() {
-        child(child(&mut rest, "resources"), "requests")["storage"] =
-            old["spec"]["resources"]["requests"]["storage"].clone();
-        let capacity = as_quantity(&new["status"]["capacity"]["storage"]);
-        if storage(new) < storage(old) && capacity.is_none_or(|capacity| storage(new) < Some(capacity)) {
-            let path = path.child("resources").child("requests").child("storage");
-            faults.push(FieldError::forbidden(&path, "field can not be less than status.capacity"));
+/// What is said of a label of nodes that has another name now (upstream: `pkg/api/node`).
+fn deprecated_label(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "beta.kubernetes.io/arch" => "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
+        "beta.kubernetes.io/os" => "deprecated since v1.14; use \"kubernetes.io/os\" instead",
+        "failure-domain.beta.kubernetes.io/region" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"
         }
-    }
-    if rest != old["spec"] {
-        let detail =
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-        faults.push(FieldError::forbidden(&path, format!("{detail}\n-   {}\n+   {rest}\n", old["spec"])));
-    }
-    faults
-}
-
-/// The fields of a volume that are no source.
-const NO_SOURCE: [&str; 9] = [
-    "accessModes",
-    "capacity",
-    "claimRef",
-    "mountOptions",
-    "nodeAffinity",
-    "persistentVolumeReclaimPolicy",
-    "storageClassName",
-    "volumeAttributesClassName",
-    "volumeMode",
-];
-
-fn volume_source_is_kept(new: &Value, old: &Value) -> Vec<FieldError> {
-    let source = |o: &Value| {
-        let mut spec = o["spec"].clone();
-        for field in NO_SOURCE {
-            put(&mut spec, field, Value::Null);
+        "failure-domain.beta.kubernetes.io/zone" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
         }
-        spec
-    };
-    let path = FieldPath::new("spec");
-    let mut faults = Vec::new();
-    if source(new) != source(old) {
-        let detail = "spec.persistentvolumesource is immutable after creation";
-        faults.push(FieldError::forbidden(&path.child("persistentvolumesource"), detail));
-    }
-    let mode = |o: &Value| o["spec"]["volumeMode"].clone();
-    faults.extend(immutable(&path.child("volumeMode"), &mode(new), &mode(old)));
-    faults
+        "beta.kubernetes.io/instance-type" => {
+            "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"
+        }
+        "app.kubernetes.io/created-by" => "deprecated since v1.9",
+        "scheduler.alpha.kubernetes.io/preferAvoidPods" => "deprecated since v1.22; use Taints and Tolerations instead",
+        "node-role.kubernetes.io/master" => "use \"node-role.kubernetes.io/control-plane\" instead",
+        _ => return None,
+    })
 }
 
-fn class(o: &Value) -> Vec<FieldError> {
-    let mut faults = Vec::new();
-    let provisioner = text(o, "provisioner");
-    let path = FieldPath::new("provisioner");
-    if provisioner.is_empty() {
-        faults.push(FieldError::required(&path, ""));
-    } else {
-        let wrong = apimachinery::names::qualified_name(&provisioner.to_lowercase());
-        faults.extend(crate::check::invalid_each(&path, provisioner, wrong));
-    }
-    if o["parameters"].as_object().is_some_and(|p| p.contains_key("")) {
-        faults.push(FieldError::invalid(&FieldPath::new("parameters"), "", "field can not be empty."));
-    }
-    faults.extend(one_of(&FieldPath::new("reclaimPolicy"), text(o, "reclaimPolicy"), &["Delete", "Retain"]));
-    let modes = ["Immediate", "WaitForFirstConsumer"];
-    faults.extend(one_of(&FieldPath::new("volumeBindingMode"), text(o, "volumeBindingMode"), &modes));
-    faults
+/// What is said of annotations that became fields.
+fn deprecated_annotations(o: &Value, names: &[(&str, &str)]) -> Vec<String> {
+    let annotations = &o["metadata"]["annotations"];
+    let used = names.iter().filter(|(name, _)| has(annotations, name));
+    used.map(|(name, what)| format!("metadata.annotations[{name}]: {what}")).collect()
 }
 
-fn class_update(new: &Value, old: &Value) -> Vec<FieldError> {
-    let mut faults = class(new);
-    for field in ["parameters", "provisioner", "reclaimPolicy"] {
-        faults.extend(immutable_hidden(&FieldPath::new(field), &new[field], &old[field]));
-    }
-    let path = FieldPath::new("volumeBindingMode");
-    faults.extend(immutable(&path, &new["volumeBindingMode"], &old["volumeBindingMode"]));
-    faults
-}
+/// What is said of [`BETA_CLASS`].
+const CLASS_DEPRECATED: &str = "deprecated since v1.8; use \"storageClassName\" attribute instead";
 
 fn modes(o: &Value) -> Value {
     let all = list(o, "accessModes");
@@ -317,7 +189,7 @@ fn or_unset<'a>(o: &'a Value, key: &str) -> &'a str {
 
 /// The class, which used to be an annotation.
 fn class_of(o: &Value) -> &str {
-    let annotation = o["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].as_str();
+    let annotation = o["metadata"]["annotations"][BETA_CLASS].as_str();
     annotation.unwrap_or_else(|| text(&o["spec"], "storageClassName"))
 }
 

@@ -40,19 +40,24 @@ fn weight(path: &FieldPath, weighted: &Value) -> Vec<FieldError> {
 fn node_affinity(path: &FieldPath, affinity: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if has(affinity, REQUIRED) {
-        let path = path.child(REQUIRED).child("nodeSelectorTerms");
-        let terms = list(&affinity[REQUIRED], "nodeSelectorTerms");
-        if terms.is_empty() {
-            faults.push(FieldError::required(&path, "must have at least one node selector term"));
-        }
-        for (at, term) in terms.iter().enumerate() {
-            faults.extend(node_term(&path.index(at), term));
-        }
+        faults.extend(node_selector(&path.child(REQUIRED), &affinity[REQUIRED]));
     }
     for (at, weighted) in list(affinity, PREFERRED).iter().enumerate() {
         let path = path.child(PREFERRED).index(at);
         faults.extend(weight(&path, weighted));
         faults.extend(node_term(&path.child("preference"), &weighted["preference"]));
+    }
+    faults
+}
+
+/// A node selector, of a Pod or a volume.
+pub(crate) fn node_selector(path: &FieldPath, selector: &Value) -> Vec<FieldError> {
+    let path = path.child("nodeSelectorTerms");
+    let terms = list(selector, "nodeSelectorTerms");
+    let mut faults: Vec<FieldError> =
+        terms.iter().enumerate().flat_map(|(at, term)| node_term(&path.index(at), term)).collect();
+    if terms.is_empty() {
+        faults.push(FieldError::required(&path, "must have at least one node selector term"));
     }
     faults
 }

@@ -40,7 +40,8 @@ pub(super) fn descending_path(path: &FieldPath, target: &str) -> Vec<FieldError>
     faults
 }
 
-fn no_steps_back(path: &FieldPath, target: &str) -> Vec<FieldError> {
+/// A path without steps back.
+pub(crate) fn no_steps_back(path: &FieldPath, target: &str) -> Vec<FieldError> {
     if target.split('/').any(|part| part == "..") {
         return vec![FieldError::invalid(path, target, "must not contain '..'")];
     }
@@ -119,16 +120,7 @@ fn source_fields(path: &FieldPath, key: &str, source: &Value) -> Vec<FieldError>
             let detail = "SizeLimit field must be a valid resource quantity";
             faults.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
         }
-        "hostPath" => {
-            let target = text(source, "path");
-            if target.is_empty() {
-                return vec![FieldError::required(&path.child("path"), "")];
-            }
-            faults.extend(no_steps_back(&path.child("path"), target));
-            let kinds =
-                ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-            faults.extend(one_of(&path.child("type"), text(source, "type"), &kinds));
-        }
+        "hostPath" => faults.extend(host_path(path, source)),
         "secret" => {
             faults.extend(required(path, source, "secretName"));
             faults.extend(mode_and_items(path, source));
@@ -168,6 +160,18 @@ fn source_fields(path: &FieldPath, key: &str, source: &Value) -> Vec<FieldError>
         }
         _ => {}
     }
+    faults
+}
+
+/// A path of the node, of a Pod or a volume.
+pub(crate) fn host_path(path: &FieldPath, source: &Value) -> Vec<FieldError> {
+    let target = text(source, "path");
+    if target.is_empty() {
+        return vec![FieldError::required(&path.child("path"), "")];
+    }
+    let mut faults = no_steps_back(&path.child("path"), target);
+    let kinds = ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    faults.extend(one_of(&path.child("type"), text(source, "type"), &kinds));
     faults
 }
 
