@@ -56,10 +56,10 @@ impl Follower {
         classes.on_change(move |change| of.class_changed(change));
         // Who waits for claims to be bound must hear that the Pod or the node has gone.
         let of = this.clone();
-        this.pods.on_change(move |change| {
-            if !matches!(change, Change::Added(_)) {
-                of.tell();
-            }
+        this.pods.on_change(move |change| match change {
+            Change::Added(_) => {}
+            Change::Updated(before, after) if before.meta().uid == after.meta().uid => {}
+            Change::Updated(..) | Change::Deleted(_) => of.tell(),
         });
         let of = this.clone();
         this.nodes.on_change(move |_| of.tell());
