@@ -2,12 +2,14 @@
 //! their error messages show to the byte. Pure.
 
 mod duration;
+mod errno;
 mod json;
 mod number;
 mod print;
 mod quote;
 
 pub use duration::duration;
+pub use errno::io_error;
 pub use json::{json, json_indented};
 pub use number::float_with;
 pub use print::{sprint, sprintf, sprintln, value};

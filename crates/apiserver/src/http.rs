@@ -10,6 +10,7 @@ mod negotiate;
 mod openapi;
 mod options;
 mod port_forward;
+mod pretty;
 mod proxy;
 mod remote_command;
 mod request;

@@ -4,10 +4,10 @@ mod names;
 mod tls;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apimachinery::gotext::io_error;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -166,28 +166,12 @@ pub(crate) async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, Stri
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => format!("connect: {}", io_text(&error)),
+            Ok(Err(error)) => format!("connect: {}", io_error(&error)),
             Err(_) => "i/o timeout".to_owned(),
         };
         first.get_or_insert(format!("dial tcp {address}: {reason}"));
     }
     Err(first.unwrap_or_else(|| format!("dial tcp: lookup {host}: no such host")))
-}
-
-/// The words of Go's `syscall.Errno`.
-pub(crate) fn io_text(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
-        io::ErrorKind::NetworkUnreachable => "network is unreachable".into(),
-        io::ErrorKind::HostUnreachable => "no route to host".into(),
-        io::ErrorKind::TimedOut => "connection timed out".into(),
-        io::ErrorKind::UnexpectedEof => "unexpected EOF".into(),
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::NotFound => "no such file or directory".into(),
-        io::ErrorKind::IsADirectory => "is a directory".into(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -322,7 +322,7 @@ impl Kubeconfig {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(unreadable(format!("open {}: {}", path.display(), crate::https::io_text(&error))));
+                return Err(unreadable(format!("open {}: {}", path.display(), apimachinery::gotext::io_error(&error))));
             }
         };
         match apimachinery::yaml::parse(&text).map_err(|error| unreadable(error.to_string()))?.value {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apimachinery::gotext::io_error;
 use client::TlsSettings;
 use component_base::Random;
 use cri::{ContainerId, DuplexStream, RuntimeError, RuntimeService};
@@ -108,7 +109,7 @@ impl ProbeTask {
         loop {
             let result = match tokio::time::timeout(timeout, self.once(timeout)).await {
                 Ok(result) => result,
-                Err(_) => Err("timeout".to_owned()),
+                Err(_) => Err(self.out_of_time(timeout)),
             };
             let passed = result.is_ok();
             if let Err(output) = result {
@@ -134,6 +135,24 @@ impl ProbeTask {
             // A little jitter, lest all probes of a node that has just started come at once for ever.
             let jitter = period.mul_f64(0.02 * self.random.unit());
             tokio::time::sleep(period + jitter).await;
+        }
+    }
+
+    /// What is said of a probe that got no answer in time.
+    fn out_of_time(&self, timeout: Duration) -> String {
+        let port =
+            |port: &IntOrString| port_number(port, &self.container).map_or_else(|text| text, |port| port.to_string());
+        let host =
+            |host: &Option<String>| host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
+        if let Some(http) = &self.probe.http_get {
+            let scheme = http.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
+            let path = http.path.as_deref().unwrap_or("/");
+            let url = format!("{scheme}://{}:{}{path}", host(&http.host), port(&http.port));
+            format!("Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)")
+        } else if let Some(tcp) = &self.probe.tcp_socket {
+            format!("dial tcp {}:{}: i/o timeout", host(&tcp.host), port(&tcp.port))
+        } else {
+            format!("timeout: health rpc did not complete within {}", crate::images::go_duration(timeout))
         }
     }
 
@@ -167,7 +186,7 @@ impl ProbeTask {
             let port = port_number(&tcp.port, &self.container)?;
             let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
             let address = address(&host, port)?;
-            return self.dialer.dial(address).await.map(|_| ()).map_err(|e| format!("dial tcp {address}: {e}"));
+            return self.dialer.dial(address).await.map(|_| ()).map_err(|error| dial_failure(address, &error));
         }
         let Some(health) = &self.probe.grpc else { return Err("missing probe handler".to_owned()) };
         let port = u16::try_from(health.port).map_err(|_| format!("{} is no port", health.port))?;
@@ -194,6 +213,10 @@ pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u
         .ok_or_else(|| format!("couldn't find port: {port:?} in container {}", container.name))
 }
 
+fn dial_failure(address: SocketAddr, error: &std::io::Error) -> String {
+    format!("dial tcp {address}: connect: {}", io_error(error))
+}
+
 fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
     let ip = if host == "localhost" { Ok(std::net::Ipv4Addr::LOCALHOST.into()) } else { host.parse() };
     ip.map(|ip| SocketAddr::new(ip, port)).map_err(|_| format!("{host:?} is not an address"))
@@ -216,8 +239,9 @@ impl HttpGet<'_> {
     pub(crate) async fn send(&self, dialer: &dyn ProbeDialer) -> Result<(), String> {
         let Self { https, host, port, path, headers } = *self;
         let url = format!("{}://{host}:{port}{path}", if https { "https" } else { "http" });
-        let failed = |error: std::io::Error| format!("Get {url:?}: dial tcp {host}:{port}: connect: {error}");
-        let stream = dialer.dial(address(host, port)?).await.map_err(failed)?;
+        let address = address(host, port)?;
+        let failed = |error: std::io::Error| format!("Get {url:?}: {}", dial_failure(address, &error));
+        let stream = dialer.dial(address).await.map_err(failed)?;
         let request = request(host, port, path, headers);
         let answer = if https {
             let settings = TlsSettings { insecure_skip_verify: true, ..TlsSettings::default() };
@@ -226,7 +250,7 @@ impl HttpGet<'_> {
         } else {
             exchange(stream, &request).await
         };
-        let answer = answer.map_err(|error| format!("Get {url:?}: {error}"))?;
+        let answer = answer.map_err(|error| format!("Get {url:?}: {}", io_error(&error)))?;
         let text = String::from_utf8_lossy(&answer);
         let status = text.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok());
         match status {

@@ -43,11 +43,22 @@ pub(crate) fn with_body(status: StatusCode, media_type: &'static str, body: Body
     response
 }
 
-/// A JSON response.
+/// A JSON response. What says what it is comes first.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    let mut text = value.to_string();
+    let mut text = header_first(value);
     text.push('\n');
     response(status, "application/json", text)
+}
+
+/// An object with its kind, version and metadata first, as Go's structs have them.
+fn header_first(value: &Value) -> String {
+    const FIRST: [&str; 3] = ["kind", "apiVersion", "metadata"];
+    let Some(fields) = value.as_object() else { return value.to_string() };
+    let first = FIRST.iter().filter_map(|name| fields.get_key_value(*name));
+    let rest = fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
+    let fields: Vec<String> =
+        first.chain(rest).map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
+    format!("{{{}}}", fields.join(","))
 }
 
 /// A failure, as a Status.

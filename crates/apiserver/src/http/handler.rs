@@ -414,7 +414,7 @@ pub(crate) async fn serve_path(
     let discovery = Discovery::new(custom.clone(), server.aggregator().api_services());
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     match parts.as_slice() {
-        ["version"] => Ok(ok(&version())),
+        ["version"] => Ok(response(StatusCode::OK, "application/json", VERSION)),
         ["healthz" | "livez" | "readyz", ..] => health(server, shutdown, &parts, query),
         ["metrics"] => {
             Ok(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", server.registry().render()))
@@ -446,13 +446,13 @@ pub(crate) async fn serve_path(
     }
 }
 
-fn version() -> Value {
-    json!({
-        "major": "1", "minor": "37", "gitVersion": concat!("v1.37.2+skiff-", env!("CARGO_PKG_VERSION")),
-        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "", "compiler": "rustc", "platform": concat!("linux/", "amd64"),
-    })
-}
+/// Indented for all, as upstream's is.
+const VERSION: &str = concat!(
+    "{\n  \"major\": \"1\",\n  \"minor\": \"37\",\n  \"gitVersion\": \"v1.37.2+skiff-",
+    env!("CARGO_PKG_VERSION"),
+    "\",\n  \"gitCommit\": \"\",\n  \"gitTreeState\": \"clean\",\n  \"buildDate\": \"1970-01-01T00:00:00Z\",\n",
+    "  \"goVersion\": \"\",\n  \"compiler\": \"rustc\",\n  \"platform\": \"linux/amd64\"\n}",
+);
 
 fn root_paths(discovery: &Discovery) -> Vec<String> {
     let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]

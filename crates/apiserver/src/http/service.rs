@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::aggregate::{RemoteRoute, pass_on};
 use super::body::{Body, failure};
 use super::handler::{ResourceRequest, serve_path, serve_resource};
+use super::pretty;
 use super::request::{Query, Route};
 use crate::authentication::impersonate;
 use crate::server::ApiServer;
@@ -36,6 +37,9 @@ pub(crate) async fn serve_request(
         None => Route::parse(&method, &path, &query, server.caches().catalog()),
     };
     let labels = Labels::of(&method, &route);
+    // What others say is theirs to indent, and documents are for programs.
+    let is_own = !matches!(route, Ok(Route::Remote(_))) && labels.0[0] != "CONNECT" && !path.starts_with("/openapi/");
+    let for_people = is_own && pretty::is_wanted(&query, request.headers());
     let id = HeaderValue::from_str(&server.engine().random().uuid()).ok();
     if let (Ok(Route::Remote(_)), Some(id)) = (&route, &id) {
         // What the other server writes down of the request has the same name there.
@@ -45,6 +49,9 @@ pub(crate) async fn serve_request(
         Ok(response) => response,
         Err(error) => failure(&error),
     };
+    if for_people {
+        response = pretty::indented(response).await;
+    }
     if let Some(id) = id {
         response.headers_mut().insert(AUDIT_ID, id);
     }

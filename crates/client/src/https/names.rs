@@ -4,12 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use apimachinery::gotext::io_error;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-
-use super::io_text;
 
 const DNS_PORT: u16 = 53;
 /// Name servers that are asked; the C library's limit.
@@ -112,7 +111,7 @@ async fn ask(servers: &[SocketAddr], name: &Name, kind: RecordType) -> Result<Ve
                     ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answered(&answer)),
                     _ => failure = format!(" on {server}: server misbehaving"),
                 },
-                Ok(Err(error)) => failure = format!(" on {server}: {}", io_text(&error)),
+                Ok(Err(error)) => failure = format!(" on {server}: {}", io_error(&error)),
                 Err(_) => failure = format!(" on {server}: i/o timeout"),
             }
         }

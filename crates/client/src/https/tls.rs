@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use apimachinery::gotext::io_error;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::{TlsSettings, io_text};
+use super::TlsSettings;
 
 /// Where distributions keep their certificate authorities, as Go looks for them.
 const CA_BUNDLES: [&str; 6] = [
@@ -60,7 +61,7 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, String> {
 /// What a failed handshake means.
 pub(crate) fn failure_text(error: &std::io::Error, host: &str) -> String {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return io_text(error);
+        return io_error(error);
     };
     let certificate = |reason: String| format!("tls: failed to verify certificate: x509: {reason}");
     match error {

@@ -41,7 +41,7 @@ pub(super) fn run(plugin: &ExecPlugin, cluster: &Cluster) -> Result<Given, Kubec
     command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() }).stderr(Stdio::inherit());
     let output = command.output().map_err(|error| {
         if error.kind() != std::io::ErrorKind::NotFound {
-            return failed(format!("exec: {}: {}", plugin.command, crate::https::io_text(&error)));
+            return failed(format!("exec: {}: {}", plugin.command, apimachinery::gotext::io_error(&error)));
         }
         let mut text = format!(
             "exec: executable {} not found\n\nIt looks like you are trying to use a client-go credential plugin that is \

@@ -243,7 +243,7 @@ fn user_faults(name: &str, user: &User, faults: &mut Vec<String>) {
 
 fn unreadable(what: &str, file: &str, name: &str, faults: &mut Vec<String>) {
     if let Err(error) = std::fs::File::open(file) {
-        let reason = crate::https::io_text(&error);
+        let reason = apimachinery::gotext::io_error(&error);
         faults.push(format!("unable to read {what} {file} for {name} due to open {file}: {reason}"));
     }
 }
@@ -272,7 +272,7 @@ fn data_or_file(data: &[u8], file: &str) -> Result<Option<Vec<u8>>, KubeconfigEr
     if file.is_empty() {
         return Ok(None);
     }
-    let unreadable = |error| KubeconfigError::Invalid(vec![format!("open {file}: {}", crate::https::io_text(&error))]);
+    let unreadable = |error| KubeconfigError::Invalid(vec![format!("open {file}: {}", apimachinery::gotext::io_error(&error))]);
     std::fs::read(file).map(Some).map_err(unreadable)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use apimachinery::gotext::io_error;
 use bytes::Bytes;
 use component_base::Supervisor;
 use http::{Method, Request};
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 
-use crate::https::{self, ServerUrl, io_text};
+use crate::https::{self, ServerUrl};
 
 /// Connections that wait for a request. More are made where requests run at once, and closed afterwards.
 const IDLE_MAX: usize = 8;
@@ -113,7 +114,7 @@ pub(super) fn hyper_text(error: &hyper::Error) -> String {
 
 fn io_text_of(error: &hyper::Error) -> String {
     match error.is_closed() {
-        true => io_text(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+        true => io_error(&std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
         false => error.to_string(),
     }
 }
