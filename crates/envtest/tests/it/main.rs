@@ -26,6 +26,7 @@ mod rollout;
 mod scheduling;
 mod services;
 mod statefulset;
+mod storage;
 mod tutorial;
 mod volumes;
 

@@ -83,7 +83,7 @@ fn lines(plan: &Plan) -> Vec<String> {
 #[test]
 fn a_claim_and_a_volume_are_bound_to_each_other() {
     let (claim, volume) = (a_claim(json!({})), a_volume(json!({})));
-    let plan = of_claim(&claim, &[volume.clone()], &[]);
+    let plan = of_claim(&claim, std::slice::from_ref(&volume), &[]);
     assert_eq!(plan.volume.as_deref(), Some("v"));
     let reference = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "data", "namespace": "default",
