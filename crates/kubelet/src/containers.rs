@@ -366,8 +366,8 @@ impl PodHands {
         {
             warn("FailedPostStartHook", "PostStartHook failed".to_owned());
             tracing::debug!(container = %container.name, error, "the postStart hook failed");
-            let _ = self.runtime().stop_container(&id, Duration::from_secs(self.grace())).await;
-            return Err(StartFailure { id: Some(id), ..StartFailure::new("PostStartHookError", error) });
+            // It ends as any container that is killed, and is started again.
+            self.stop(container, &id, self.grace(), &run.pod_ip, "FailedPostStartHook").await;
         }
         let status = self.runtime().container_status(&id).await;
         let status = status.map_err(|error| StartFailure::new("RunContainerError", error.to_string()))?;

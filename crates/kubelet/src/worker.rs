@@ -4,6 +4,7 @@
 
 mod report;
 mod resize;
+mod runs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,16 +25,16 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, backoff_seconds, crashes_after, is_sidecar};
+use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, is_sidecar};
 use crate::admission::Refusal;
 use crate::certificates;
-use crate::containers::{PodHands, Run, StartFailure, Started, projects};
+use crate::containers::{PodHands, StartFailure, Started, projects};
 use crate::ephemeral;
 use crate::kubelet::Shared;
 use crate::names;
-use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
+use crate::probe::ProbeEvent;
 use crate::status::PodView;
-use report::{Health, contradicts, known_health};
+use report::{SetupFailures, contradicts, known_health};
 use resize::Resize;
 
 /// Runtime events that wait for a worker. A Pod has a handful of containers with four events each.
@@ -100,6 +101,7 @@ struct Worker {
     sandbox_attempt: u32,
     setting_up: bool,
     setup_retry: Option<tokio::time::Instant>,
+    setup_failures: SetupFailures,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     probes: BTreeMap<String, Supervisor>,
     probe_sender: mpsc::Sender<ProbeEvent>,
@@ -113,6 +115,8 @@ struct Worker {
     writing: bool,
     /// When a write that failed may be tried again.
     write_retry: Option<tokio::time::Instant>,
+    /// Until when nobody is told of a container that has just started.
+    quiet_until: Option<tokio::time::Instant>,
     /// When to say again what somebody else has contradicted.
     reconcile_at: Option<tokio::time::Instant>,
     stop_requested: BTreeMap<String, bool>,
@@ -146,6 +150,7 @@ pub(crate) fn start(
         settled: false,
         writing: false,
         write_retry: None,
+        quiet_until: None,
         reconcile_at: None,
         object,
         life: Life::Running,
@@ -155,6 +160,7 @@ pub(crate) fn start(
         sandbox_attempt: 0,
         setting_up: false,
         setup_retry: None,
+        setup_failures: SetupFailures::default(),
         work: FuturesUnordered::new(),
         probes: BTreeMap::new(),
         probe_sender,
@@ -422,84 +428,6 @@ impl Worker {
         }
     }
 
-    fn start_container(&mut self, name: &str, again: bool) {
-        let Some(container) = self.container(name) else { return };
-        let Some(sandbox) = self.sandbox.as_ref().map(|s| s.id.clone()) else { return };
-        let Some(view) = self.views.get_mut(name) else { return };
-        // The end before this start becomes the last state.
-        if let Doing::Ended(end) = &view.doing {
-            view.last = Some(end.clone());
-        }
-        // Waiting for a pull or a configuration is not a start; only an end makes a restart.
-        let ended = match &view.doing {
-            Doing::Ended(_) => true,
-            Doing::Waiting { reason, .. } => reason == "CrashLoopBackOff",
-            _ => false,
-        };
-        if again && ended {
-            view.restarts += 1;
-        }
-        view.doing = Doing::Starting;
-        view.started = false;
-        view.ready = false;
-        let attempt = view.restarts;
-        let target = match self.target_of(name) {
-            Ok(target) => target,
-            Err(message) => {
-                let about = self.hands.about_container(name);
-                self.hands.recorder().event(about, EventType::Warning, "Failed", format!("Error: {message}"));
-                return self.container_failed(name, StartFailure::new("CreateContainerConfigError", message));
-            }
-        };
-        let container = self.with_granted(container);
-        let run = Run { sandbox, pod_ip: self.view.pod_ip.clone(), attempt, target };
-        let (hands, name) = (self.hands.clone(), name.to_owned());
-        self.work.push(Box::pin(async move {
-            let started = hands.start(&container, &run).await;
-            Done::Started(name, Box::new(started))
-        }));
-    }
-
-    /// The container whose processes an ephemeral one is to see.
-    fn target_of(&self, name: &str) -> Result<Option<ContainerId>, String> {
-        let target = self.pod().spec.as_ref().and_then(|spec| ephemeral::target(spec, name));
-        let Some(target) = target else { return Ok(None) };
-        match self.views.get(target).map(|view| &view.doing) {
-            Some(Doing::Running { id, .. } | Doing::Stopping { id, .. }) => Ok(Some(id.clone())),
-            Some(Doing::Ended(end)) => Ok(Some(end.id.clone())),
-            _ => Err(format!("unable to find target container {target}")),
-        }
-    }
-
-    fn back_off(&mut self, name: &str, seconds: i64, until: Timestamp) {
-        let full_name = names::full_name(self.pod());
-        let about = self.hands.about_container(name);
-        let Some(view) = self.views.get_mut(name) else { return };
-        let Doing::Ended(end) = &view.doing else { return };
-        view.last = Some(end.clone());
-        let wait = crate::images::go_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-        let message = format!("back-off {wait} restarting failed container={name} pod={full_name}");
-        view.doing = Doing::Waiting { reason: "CrashLoopBackOff".to_owned(), message, retry_at: Some(until) };
-        let text = format!("Back-off restarting failed container {name} in pod {full_name}");
-        self.hands.recorder().event(about, EventType::Warning, "BackOff", text);
-    }
-
-    fn stop_container(&mut self, name: &str, grace: Option<u64>, text: String) {
-        let Some(container) = self.container(name) else { return };
-        let Some(view) = self.views.get_mut(name) else { return };
-        let Doing::Running { id, since } = view.doing.clone() else { return };
-        view.doing = Doing::Stopping { id: id.clone(), since };
-        if let Some(probes) = self.probes.remove(name) {
-            probes.begin_shutdown();
-        }
-        let grace = grace.unwrap_or_else(|| self.hands.grace());
-        let (hands, pod_ip) = (self.hands.clone(), self.view.pod_ip.clone());
-        self.work.push(Box::pin(async move {
-            hands.stop(&container, &id, grace, &pod_ip, &text).await;
-            Done::Stopped
-        }));
-    }
-
     /// Stops what runs: ordinary containers at once, sidecars after them, in the reverse of their order.
     fn wind_down(&mut self) {
         let Some(spec) = self.pod().spec.clone() else { return };
@@ -594,74 +522,6 @@ impl Worker {
         }
     }
 
-    async fn container_ended(&mut self, name: &str, id: &ContainerId, code: i32, reason: String) {
-        let status = self.hands.shared.runtime.container_status(id).await.ok();
-        let (started_at, finished_at) = status.as_ref().map_or((None, None), crate::containers::times);
-        let message = match status.map(|s| s.state) {
-            Some(ContainerState::Exited { message, .. }) => message,
-            _ => String::new(),
-        };
-        if let Some(probes) = self.probes.remove(name) {
-            probes.begin_shutdown();
-        }
-        let now = self.now();
-        let Some(container) = self.container(name) else { return };
-        let Some(view) = self.views.get_mut(name) else { return };
-        let end = Ended { id: id.clone(), code, reason, message, started_at, finished_at: finished_at.unwrap_or(now) };
-        view.ready = false;
-        let attempt = view.restarts;
-        if !self.ended_for_resize(name, &end)
-            && let Some(view) = self.views.get_mut(name)
-        {
-            view.crashes = crashes_after(view.crashes, &end);
-            view.doing = Doing::Ended(end);
-        }
-        let (hands, name, id) = (self.hands.clone(), name.to_owned(), id.clone());
-        self.work.push(Box::pin(async move {
-            let said = hands.last_words(&container, attempt, code != 0).await;
-            Done::LastWords(name, id, said)
-        }));
-    }
-
-    fn take_probe(&mut self, event: ProbeEvent) {
-        match event {
-            ProbeEvent::Unhealthy(unhealthy) => {
-                let about = self.hands.about_container(&unhealthy.container);
-                self.hands.recorder().event(about, EventType::Warning, "Unhealthy", unhealthy.text);
-            }
-            ProbeEvent::Verdict(verdict) => {
-                let Some(container) = self.container(&verdict.container) else { return };
-                let Some(view) = self.views.get_mut(&verdict.container) else { return };
-                let Doing::Running { id, .. } = view.doing.clone() else { return };
-                if id != verdict.id {
-                    return;
-                }
-                let name = verdict.container.clone();
-                match (verdict.kind, verdict.passed) {
-                    (ProbeKind::Readiness, passed) => view.ready = passed,
-                    (ProbeKind::Startup, true) => {
-                        view.started = true;
-                        view.ready = container.readiness_probe.is_none();
-                        self.start_probes(&container, id, false);
-                    }
-                    (ProbeKind::Liveness, true) => {}
-                    (kind, false) => {
-                        let probe = if kind == ProbeKind::Startup {
-                            &container.startup_probe
-                        } else {
-                            &container.liveness_probe
-                        };
-                        let grace = probe.as_ref().and_then(|p| p.termination_grace_period_seconds);
-                        let grace = grace.and_then(|g| u64::try_from(g).ok());
-                        let word = kind.word().to_lowercase();
-                        let text = format!("Container {name} failed {word} probe, will be restarted");
-                        self.stop_container(&name, grace, text);
-                    }
-                }
-            }
-        }
-    }
-
     fn take_done(&mut self, done: Done) {
         match done {
             Done::Sandbox(result) => {
@@ -669,6 +529,7 @@ impl Worker {
                 match result {
                     Ok(sandbox) => {
                         self.setup_retry = None;
+                        self.setup_failures = SetupFailures::default();
                         self.take_sandbox(sandbox);
                         // What ran in the old sandbox has to be started again in the new one.
                         let pod = self.hands.pod.clone();
@@ -680,8 +541,11 @@ impl Worker {
                         }
                     }
                     Err((reason, message)) => {
-                        self.setup_retry = Some(tokio::time::Instant::now() + SETUP_RETRY);
-                        self.hands.recorder().event(self.hands.about.clone(), EventType::Warning, reason, message);
+                        let now = tokio::time::Instant::now();
+                        self.setup_retry = Some(now + SETUP_RETRY);
+                        if self.setup_failures.is_worth_telling(&message, now) {
+                            self.hands.recorder().event(self.hands.about.clone(), EventType::Warning, reason, message);
+                        }
                     }
                 }
             }
@@ -717,120 +581,13 @@ impl Worker {
         }
     }
 
-    fn container_started(&mut self, name: &str, started: Started) {
-        self.restarted_for_resize(name);
-        let Some(container) = self.container(name) else { return };
-        let Some(view) = self.views.get_mut(name) else { return };
-        let status = started.status;
-        view.pull_failures = 0;
-        let reference = started.image.repo_digests.first().cloned().unwrap_or_else(|| started.image.id.clone());
-        view.image = Some((started.image.id.clone(), reference));
-        match status.state {
-            ContainerState::Running { started_at } => {
-                view.doing = Doing::Running { id: status.id.clone(), since: started_at };
-                self.watch_container(&container, status.id, None);
-            }
-            // It was quicker than we.
-            ContainerState::Exited { started_at, finished_at, exit_code, reason, message } => {
-                let end = Ended {
-                    id: status.id.clone(),
-                    code: exit_code,
-                    reason: reason.to_string(),
-                    message,
-                    started_at,
-                    finished_at,
-                };
-                view.crashes = crashes_after(view.crashes, &end);
-                view.doing = Doing::Ended(end);
-                let (hands, name, attempt) = (self.hands.clone(), name.to_owned(), view.restarts);
-                self.work.push(Box::pin(async move {
-                    let said = hands.last_words(&container, attempt, exit_code != 0).await;
-                    Done::LastWords(name, status.id, said)
-                }));
-            }
-            ContainerState::Created => view.doing = ContainerView::default().doing,
-        }
-    }
-
-    fn container_failed(&mut self, name: &str, failure: StartFailure) {
-        self.restarted_for_resize(name);
-        let now = self.now();
-        let about = self.hands.about_container(name);
-        let Some(view) = self.views.get_mut(name) else { return };
-        if let Some(image) = failure.pull {
-            view.pull_failures += 1;
-            view.pull_error = now.checked_add(PULL_ERROR_SHOWN).ok().map(|until| (image, until));
-            let seconds = SignedDuration::from_secs(backoff_seconds(view.pull_failures));
-            let retry_at = now.checked_add(seconds).ok();
-            view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at };
-            return;
-        }
-        if let Some(id) = failure.id {
-            // The container was made and did not run: that is an end, and backs off as one.
-            let end = Ended {
-                id,
-                code: 128,
-                reason: "StartError".to_owned(),
-                message: failure.message,
-                started_at: None,
-                finished_at: now,
-            };
-            view.crashes = crashes_after(view.crashes, &end).max(2);
-            view.doing = Doing::Ended(end);
-            return;
-        }
-        let seconds = backoff_seconds(1);
-        let retry_at = now.checked_add(SignedDuration::from_secs(seconds)).ok();
-        view.doing = Doing::Waiting { reason: failure.reason, message: failure.message, retry_at };
-        tracing::debug!(container = %about.field_path, "a container did not start");
-    }
-
-    /// Begins to probe a container that runs. What its probes had said to an earlier kubelet holds until they say otherwise: a
-    /// Pod must not lose its requests because the kubelet was started again.
-    fn watch_container(&mut self, container: &Container, id: ContainerId, known: Option<Health>) {
-        let Some(view) = self.views.get_mut(&container.name) else { return };
-        let known = known.unwrap_or(Health { started: false, ready: false });
-        view.started = known.started || container.startup_probe.is_none();
-        view.ready = known.ready || (view.started && container.readiness_probe.is_none());
-        let startup = !view.started;
-        self.start_probes(container, id, startup);
-    }
-
-    fn start_probes(&mut self, container: &Container, id: ContainerId, startup: bool) {
-        let kinds = if startup {
-            vec![(ProbeKind::Startup, container.startup_probe.clone())]
-        } else {
-            vec![
-                (ProbeKind::Liveness, container.liveness_probe.clone()),
-                (ProbeKind::Readiness, container.readiness_probe.clone()),
-            ]
-        };
-        let shared = &self.hands.shared;
-        let scope = self.probes.entry(container.name.clone()).or_insert_with(|| shared.supervisor.child());
-        for (kind, probe) in kinds {
-            let Some(probe) = probe else { continue };
-            let task = ProbeTask {
-                runtime: shared.runtime.clone(),
-                dialer: shared.dialer.clone(),
-                random: shared.random.clone(),
-                container: container.clone(),
-                id: id.clone(),
-                pod_ip: self.view.pod_ip.clone(),
-                kind,
-                probe,
-                events: self.probe_sender.clone(),
-            };
-            scope.spawn_until_shutdown(format!("probe-{}", container.name), task.run());
-        }
-    }
-
     /// When to look again although nothing happens.
     fn wake_at(&mut self) -> tokio::time::Instant {
         let now = self.now();
         let setup = self.setup_retry.filter(|_| self.life == Life::Running && !self.setting_up);
         let reconcile = self.reconcile_at.filter(|_| !self.writing);
         let resize = self.resize.retry_at.filter(|_| self.life == Life::Running);
-        let mut wake = [setup, self.write_retry, reconcile, resize].into_iter().flatten().min();
+        let mut wake = [setup, self.write_retry, self.quiet_until, reconcile, resize].into_iter().flatten().min();
         let mut consider = |at: Timestamp| {
             let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let at = tokio::time::Instant::now() + left + Duration::from_millis(1);
@@ -854,31 +611,6 @@ impl Worker {
             wake = Some(wake.map_or(self.refresh_at, |w| w.min(self.refresh_at)));
         }
         wake.unwrap_or_else(far_future)
-    }
-
-    /// A failed pull is shown as such for a moment; then the status says that the kubelet waits for the next try.
-    fn turn_pull_errors(&mut self) {
-        let now = self.now();
-        let due: Vec<String> = self
-            .views
-            .iter()
-            .filter(|(_, view)| view.pull_error.as_ref().is_some_and(|(_, at)| *at <= now))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            let about = self.hands.about_container(&name);
-            let own = self.container(&name).and_then(|c| c.image);
-            let Some(view) = self.views.get_mut(&name) else { continue };
-            let Some((image, _)) = view.pull_error.take() else { continue };
-            // What is said of a volume's image is said of the Pod.
-            let of_image = if own.as_ref() == Some(&image) { about.clone() } else { self.hands.about.clone() };
-            let Doing::Waiting { reason, message, .. } = &mut view.doing else { continue };
-            let text = format!("Back-off pulling image {image:?}");
-            *message = format!("{text}: {reason}: {message}");
-            "ImagePullBackOff".clone_into(reason);
-            self.hands.recorder().event(of_image, EventType::Normal, "BackOff", text);
-            self.hands.recorder().event(about, EventType::Warning, "Failed", "Error: ImagePullBackOff");
-        }
     }
 
     /// Cleans up and lets the Pod go from the API.

@@ -1,20 +1,66 @@
 //! The worker's part that tells of its Pod: writes the status when it differs from what the server has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::{ApiError, Object, Reason};
 use cri::ContainerId;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Done, Told, WRITE_RETRY, Worker};
+use crate::actions::Doing;
 use crate::names;
 use crate::status::{PodView, build, runtime_id};
 
+/// How long a container that reads its input runs before anybody is told.
+const FIRST_WORDS: Duration = Duration::from_millis(100);
+/// After how long a failure of the set-up that is still the same is told again, at first and at most (upstream:
+/// `pkg/util/goroutinemap/exponentialbackoff`).
+const TOLD_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(122)];
+
+/// Which failure of the set-up was told last.
+#[derive(Debug, Default)]
+pub(super) struct SetupFailures {
+    last: Option<(String, Instant)>,
+    wait: Duration,
+}
+
+impl SetupFailures {
+    /// Whether to tell of this failure, which may be the same for the hundredth time.
+    pub(super) fn is_worth_telling(&mut self, message: &str, now: Instant) -> bool {
+        let [first, most] = TOLD_AGAIN;
+        match &self.last {
+            Some((known, until)) if known == message && now < *until => return false,
+            Some((known, _)) if known == message => self.wait = (self.wait * 2).min(most),
+            _ => self.wait = first,
+        }
+        self.last = Some((message.to_owned(), now + self.wait));
+        true
+    }
+}
+
 impl Worker {
+    /// `kubectl run -i` reads the log when it learns that the container runs, and then attaches; what is said in between it
+    /// shows twice or never. Upstream's kubelet learns of containers by looking every second, so that a program which ends
+    /// at once has ended by then. Here it gets a moment for its first words.
+    pub(super) fn let_first_words_pass(&mut self, container: &Container) {
+        if container.stdin == Some(true) {
+            self.quiet_until = Some(Instant::now() + FIRST_WORDS);
+        }
+    }
+
+    /// Whether there is nothing to tell yet: the moment is not over, and whoever has it still runs.
+    fn is_quiet(&mut self, now: Instant) -> bool {
+        let running = self.views.values().any(|view| matches!(view.doing, Doing::Running { .. }));
+        self.quiet_until = self.quiet_until.filter(|at| *at > now && running);
+        self.quiet_until.is_some()
+    }
+
     /// Sends the status beside the other work, if it differs from what was written last.
     pub(super) fn send_status(&mut self) {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         self.write_retry = self.write_retry.filter(|at| *at > now);
         if !self.writing && self.reconcile_at.is_some_and(|at| at <= now) {
             self.reconcile_at = None;
@@ -22,7 +68,7 @@ impl Worker {
                 self.written["conditions"] = self.object.value()["status"]["conditions"].take();
             }
         }
-        if self.gone || self.writing || self.write_retry.is_some() {
+        if self.gone || self.writing || self.write_retry.is_some() || self.is_quiet(now) {
             return;
         }
         let Some((status, patch)) = self.status_patch() else { return };
@@ -69,7 +115,7 @@ impl Worker {
             }
             Err(error) if error.reason == Reason::NotFound || error.reason == Reason::Conflict => self.gone = true,
             Err(error) => {
-                self.write_retry = Some(tokio::time::Instant::now() + WRITE_RETRY);
+                self.write_retry = Some(Instant::now() + WRITE_RETRY);
                 tracing::warn!(pod = %names::name(self.pod()), error = %error, "failed to write a Pod's status");
             }
         }

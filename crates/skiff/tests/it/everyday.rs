@@ -34,6 +34,17 @@ fn an_attached_process_reads_and_speaks() {
 }
 
 #[test]
+fn what_a_short_program_says_is_shown_once() {
+    let cluster = Cluster::start();
+    let image = format!("--image={}", image::V1);
+    for round in 0..5 {
+        let name = format!("short-{round}");
+        let words = ["run", &name, &image, "-i", "--restart=Never", "--quiet", "--", "echo", "first and last"];
+        assert_eq!(cluster.kubectl_reading(&words, "").ok(), "first and last\n");
+    }
+}
+
+#[test]
 fn an_object_is_edited_in_the_users_editor() {
     let cluster = Cluster::start();
     cluster.kubectl(&["create", "configmap", "colours", "--from-literal=sky=blue"]).ok();

@@ -1,8 +1,22 @@
+use std::time::Duration;
+
 use cri::ContainerId;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::{Health, contradicts, known_health};
+use super::{Health, SetupFailures, contradicts, known_health};
+
+#[test]
+fn the_same_failure_is_told_less_and_less_often() {
+    let (mut failures, start) = (SetupFailures::default(), Instant::now());
+    let mut told =
+        |message: &str, seconds: u64| failures.is_worth_telling(message, start + Duration::from_secs(seconds));
+    let times: Vec<u64> = (0..600).filter(|second| told("no such ConfigMap", *second)).collect();
+    assert_eq!(times, [0, 1, 2, 4, 8, 16, 32, 64, 128, 250, 372, 494]);
+    assert!(told("no such Secret", 601), "another failure is news");
+    assert!(!told("no such Secret", 601));
+}
 
 #[test]
 fn health_is_remembered_of_the_same_run_only() {
