@@ -25,6 +25,7 @@ use crate::network::Network;
 use crate::node::SimulatedNode;
 use crate::options::Options;
 use crate::transport::{Door, honest_client};
+use crate::volumes::Cleaner;
 use crate::world::World;
 
 /// A condition is looked at after each commit, and at least this often in virtual time.
@@ -46,6 +47,7 @@ pub struct Cluster {
     client: Client,
     token_key: Vec<u8>,
     _directory: RunDirectory,
+    _volumes: Cleaner,
 }
 
 impl Cluster {
@@ -68,6 +70,7 @@ impl Cluster {
         let cluster = Self {
             client: honest_client(&door, UserInfo::new("kubernetes-admin", &["system:masters"])),
             options: options.clone(),
+            _volumes: Cleaner(world.volumes.clone()),
             world,
             door,
             plane: Mutex::new(Arc::new(plane)),

@@ -16,7 +16,7 @@ use datastore::{Datastore, Revision, SimulatedDisk};
 use scheduler::SchedulerConfig;
 
 use crate::failure::Failure;
-use crate::faults::Dice;
+use crate::faults::{Dice, Faults};
 use crate::store::ObservedStore;
 use crate::transport::{Life, client_of};
 use crate::world::World;
@@ -102,8 +102,11 @@ impl ControlPlane {
         server.bootstrap().await?;
         let life = Life { server, crashed: supervisor.shutdown() };
         let client = |user: UserInfo| client_of(&life, user, &world.dice);
-        let reader = client(UserInfo::new("system:apiserver", &["system:masters"]));
-        controllers::install_local_path(&reader).await?;
+        let own = UserInfo::new("system:apiserver", &["system:masters"]);
+        let reader = client(own.clone());
+        // Like the server's own first objects, without faults.
+        let honest = Arc::new(Dice::new(Faults::default(), 0));
+        controllers::install_local_path(&client_of(&life, own, &honest)).await?;
         let informers = Informers::new(reader.clone(), supervisor.clone(), world.random.clone());
         scheduler::start(SchedulerConfig {
             client: client(UserInfo::new("system:kube-scheduler", &[])),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use controllers::VolumeDirectories;
@@ -56,14 +57,19 @@ impl VolumeDirectories for SimulatedVolumes {
     }
 }
 
-impl Drop for SimulatedVolumes {
+/// Removes what is left of the directories when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Cleaner(pub(crate) Arc<SimulatedVolumes>);
+
+impl Drop for Cleaner {
     fn drop(&mut self) {
-        for path in self.made.lock().iter() {
+        let volumes = &self.0;
+        for path in volumes.made.lock().iter() {
             let _ = fs::remove_dir_all(path);
         }
         // Those of the nodes, the seed and the process, as far as no other run has something in them.
-        let nodes = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.path());
-        let parents = [self.root.as_path(), self.root.parent().unwrap_or(Path::new("."))];
+        let nodes = fs::read_dir(&volumes.root).into_iter().flatten().flatten().map(|entry| entry.path());
+        let parents = [volumes.root.as_path(), volumes.root.parent().unwrap_or(Path::new("."))];
         nodes.chain(parents.map(Path::to_owned)).for_each(|path| {
             let _ = fs::remove_dir(path);
         });
