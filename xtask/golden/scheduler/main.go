@@ -1,4 +1,5 @@
-// Asks upstream's scheduler about what is made by chance: what DefaultPreemption decides in small clusters, and what is
+// Asks upstream's scheduler about what is made by chance: what DefaultPreemption decides in small clusters, where Pods can have
+// their volumes, and what is
 // requested by Pods. Writes a line each into files in the directory that is named.
 package main
 
@@ -282,6 +283,7 @@ func main() {
 	metrics.Register()
 	write("preemption.jsonl", preemptions)
 	write("requests.jsonl", requests)
+	write("volumes.jsonl", volumes)
 }
 
 func preemptions(out *json.Encoder) {

@@ -126,7 +126,9 @@ fn find_waiting(claims: &Claims<'_>, volumes: &Volumes, node: &Node) -> Option<F
     found.provisions.extend(claims.waiting.iter().filter(chosen).map(|claim| (*claim).clone()));
     let mut taken = BTreeSet::new();
     for claim in claims.waiting.iter().filter(|claim| !chosen(claim)) {
-        match find_match(claim, claims.volumes.iter().copied(), Some(labels), &taken, true) {
+        // Not even one that is meant for it counts if it is of another class.
+        let of_class = claims.volumes.iter().copied().filter(|volume| class_of_volume(volume) == class_of_claim(claim));
+        match find_match(claim, of_class, Some(labels), &taken, true) {
             Some(volume) => {
                 taken.insert(volume.metadata.name.clone().unwrap_or_default());
                 found.bindings.push(((*claim).clone(), volume.clone()));

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use component_base::Random;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::reservable;
+use super::super::volume_restrictions::VolumeRestrictions;
+use super::super::volume_zone::VolumeZone;
+use super::{VolumeBinding, reservable};
+use crate::framework::{FilterPlugin, ScorePlugin};
 use crate::pod_info::PodInfo;
 use crate::schedule::Framework;
 use crate::snapshot::Snapshot;
@@ -236,4 +240,54 @@ fn what_only_one_pod_may_use_is_used_by_one() {
     };
     assert_eq!(beside(true, false), "b");
     assert_eq!(beside(false, false), "0/2 nodes are available: 2 node(s) had no available disk.");
+}
+
+/// Clusters made by chance, with what upstream says of a Pod in them (`xtask/golden/scheduler`).
+#[test]
+fn upstream_would_say_the_same() {
+    for (number, line) in include_str!("../../../golden/volumes.jsonl").lines().enumerate() {
+        let case: Value = serde_json::from_str(line).expect("a case");
+        let all = |key: &str| case[key].as_array().cloned().unwrap_or_default();
+        let of = |value: &Value| PodInfo::new(Arc::new(serde_json::from_value::<Pod>(value.clone()).expect("a Pod")));
+        let mut nodes = all("nodes");
+        nodes.iter_mut().for_each(|node| node["status"] = json!({"allocatable": {"pods": "10"}}));
+        let nodes = nodes.into_iter().map(|node| Arc::new(serde_json::from_value(node).expect("a node")));
+        let placed = all("pods")
+            .iter()
+            .map(|pod| (pod["spec"]["nodeName"].as_str().unwrap_or("").to_owned(), of(pod)))
+            .collect::<Vec<_>>();
+        let mut snapshot = Snapshot::new(nodes.collect(), placed);
+        snapshot.volumes = Arc::new(volumes(&all("classes"), &all("claims"), &all("volumes")));
+        let wants = of(&case["pod"]);
+        let decided = Framework::default().schedule(&wants, &snapshot, 0, &Random::from_seed(1));
+        let error = decided.err();
+        assert_eq!(json!(error.as_ref().and_then(|error| error.refusal.as_ref())), case["refusal"], "case {number}");
+        if !case["refusal"].is_null() {
+            continue;
+        }
+        let filters: Vec<_> = [&VolumeRestrictions as &dyn FilterPlugin, &VolumeBinding, &VolumeZone]
+            .into_iter()
+            .filter_map(|plugin| plugin.filter(&wants, &snapshot))
+            .collect();
+        let score = VolumeBinding.score(&wants, &snapshot);
+        for node in &snapshot.nodes {
+            let (name, refused) = (node.name(), filters.iter().find_map(|filter| filter(node).err()));
+            let reasons = refused.as_ref().map(|status| &status.reasons);
+            assert_eq!(json!(reasons), case["refusals"][name], "case {number}: {name}");
+            if refused.is_some() {
+                continue;
+            }
+            let found = reservable(&wants, &snapshot.volumes, &node.node).unwrap_or_default();
+            let called = |meta: &ObjectMeta| meta.name.clone().unwrap_or_default();
+            let bindings = found.bindings.iter();
+            let mut names: Vec<String> = bindings
+                .map(|(claim, volume)| format!("{}={}", called(&claim.metadata), called(&volume.metadata)))
+                .collect();
+            names.extend(found.provisions.iter().map(|claim| called(&claim.metadata)));
+            names.sort();
+            assert_eq!(json!(names), case["found"][name], "case {number}: {name}");
+            let score = score.as_ref().map_or(0, |score| score(node));
+            assert_eq!(json!(score), case["scores"][name], "case {number}: {name}");
+        }
+    }
 }
