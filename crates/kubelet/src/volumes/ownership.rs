@@ -30,13 +30,15 @@ impl Group {
 
 /// Gives all below `root` to `group`, unless the volume is `shared` with other Pods: then gives the group that has it.
 pub(super) fn give(root: &Path, group: Group, shared: bool) -> Option<u32> {
-    let found = fs::metadata(root).ok();
+    // The volume may be named by a link.
+    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let found = fs::metadata(&root).ok();
     if shared {
         return found.map(|found| found.gid());
     }
     let fits = |found: &Metadata| found.gid() == group.id && found.mode() & DIRECTORY == DIRECTORY;
     if !(group.looks_at_root && found.is_some_and(|found| fits(&found))) {
-        walk(root, group.id);
+        walk(&root, group.id);
     }
     None
 }

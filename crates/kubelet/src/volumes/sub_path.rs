@@ -13,7 +13,7 @@ fn leads_out(sub_path: &str) -> io::Error {
 /// among them that leads out of the volume leads nowhere.
 pub(crate) fn resolve(base: &Path, sub_path: &str) -> io::Result<PathBuf> {
     let base = base.canonicalize()?;
-    let mode = fs::metadata(&base)?.permissions().mode() & 0o777;
+    let mode = fs::metadata(&base)?.permissions().mode() & 0o7777;
     let mut found = base.clone();
     for part in Path::new(sub_path).components() {
         match part {

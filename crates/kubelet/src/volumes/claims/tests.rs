@@ -175,7 +175,9 @@ fn what_is_in_a_volume_becomes_the_pods_groups_once() {
     // Only root may give files to any group.
     let id = if rustix::process::geteuid().is_root() { 4321 } else { own };
     let group = Some(Group { id, looks_at_root: false });
-    let give = |group, shared| set_up(&Kind::Local, &data, &marker, group, shared).unwrap();
+    symlink(&data, directory.join("by-link")).unwrap();
+    let path = directory.join("by-link");
+    let give = |group, shared| set_up(&Kind::Local, &path, &marker, group, shared).unwrap();
     let of = |path: &str| {
         let found = fs::metadata(directory.join(path)).unwrap();
         (found.gid(), found.mode() & 0o7777)
