@@ -1,6 +1,5 @@
-// Asks upstream's scheduler about what is made by chance: what DefaultPreemption decides in small clusters, where Pods can have
-// their volumes, and what is
-// requested by Pods. Writes a line each into files in the directory that is named.
+// Asks upstream's scheduler about what is made by chance: what DefaultPreemption decides in small clusters, where Pods can
+// have their volumes, and what is requested by Pods. Writes a line each into files in the directory that is named.
 package main
 
 import (
