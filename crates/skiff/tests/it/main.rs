@@ -14,6 +14,7 @@ mod image;
 mod life;
 mod nodes;
 mod services;
+mod storage;
 mod streams;
 mod tutorial;
 mod updates;

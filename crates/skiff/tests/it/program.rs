@@ -2,7 +2,8 @@
 //!
 //! `serve VERSION` is a stand-in for the sample of the Kubernetes tutorial: it answers HTTP on port 8080 with its host
 //! name and version, logs each request, and ends at SIGTERM. The other words are what tests run in a container, as
-//! there is no shell: `env`, `echo WORD…`, `cat`, `sleep SECONDS`, `exit CODE`, `get ADDRESS`.
+//! there is no shell: `env`, `echo WORD…`, `cat`, `sleep SECONDS`, `exit CODE`, `get ADDRESS`, `write FILE WORD`,
+//! `read FILE`.
 
 #![allow(clippy::print_stdout, reason = "a program for containers: what it prints is its log")]
 
@@ -37,6 +38,8 @@ async fn main() -> ExitCode {
             Ok(())
         }
         ["cat"] => cat().await,
+        ["write", file, word] => std::fs::write(file, word),
+        ["read", file] => std::fs::read_to_string(file).map(|text| println!("{text}")),
         ["exit", code] => return ExitCode::from(code.parse::<u8>().expect("an exit code")),
         _ => {
             println!("unknown words {words:?}");
