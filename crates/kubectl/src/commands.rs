@@ -48,6 +48,14 @@ use crate::error::KubectlError;
 /// Commands of upstream's that are not served. Naming one gives an error that says so.
 pub(crate) const UNSERVED: [&str; 7] = ["autoscale", "completion", "debug", "kuberc", "kustomize", "plugin", "top"];
 
+/// The same of commands within others.
+pub(crate) const UNSERVED_WITHIN: [(&str, &str); 4] = [
+    ("apply", "edit-last-applied"),
+    ("apply", "set-last-applied"),
+    ("apply", "view-last-applied"),
+    ("auth", "reconcile"),
+];
+
 /// All commands.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_flag = true, disable_help_subcommand = true)]

@@ -45,9 +45,20 @@ pub(crate) struct Normalized {
 
 /// Reads `arguments` by the definitions of `root`.
 pub(crate) fn normalize(root: &Command, arguments: &[String]) -> Result<Normalized, KubectlError> {
-    let (chain, rest) = find(root, arguments);
+    // `kubectl help get` is `kubectl get --help`.
+    let about = first_word(root, root, arguments).filter(|at| arguments[*at] == "help");
+    let (chain, rest) = match about {
+        Some(at) => find(root, &[&arguments[..at], &arguments[at + 1..], &["--help".to_owned()]].concat()),
+        None => find(root, arguments),
+    };
     let commands: Vec<String> = chain[1..].iter().map(|command| command.get_name().to_owned()).collect();
     let leaf = chain.last().copied().unwrap_or(root);
+    if let Some(word) = words_without_flags(root, leaf, &rest).first()
+        && let [only] = commands.as_slice()
+        && crate::commands::UNSERVED_WITHIN.contains(&(only.as_str(), word.as_str()))
+    {
+        return Err(unserved(&format!("{only} {word}")));
+    }
     if leaf.has_subcommands()
         && let Some(unknown) = words_without_flags(root, leaf, &rest).first()
     {
@@ -301,12 +312,16 @@ pub(crate) fn flag<'a>(root: &'a Command, commands: &[String], long: &str) -> Op
     lookup(root, leaf, long)
 }
 
+fn unserved(command: &str) -> KubectlError {
+    KubectlError::new(format!("the command \"kubectl {command}\" is not served by this kubectl"))
+}
+
 fn unknown_command(root: &Command, commands: &[String], word: &str) -> KubectlError {
     let path = [&["kubectl".to_owned()], commands].concat().join(" ");
     match commands {
         [] => {
             if crate::commands::UNSERVED.contains(&word) {
-                return KubectlError::new(format!("the command \"kubectl {word}\" is not served by this kubectl"));
+                return unserved(word);
             }
             let mut text = format!("unknown command {word:?} for \"kubectl\"");
             let known = root.get_subcommands().map(Command::get_name).chain(crate::commands::UNSERVED);

@@ -17,6 +17,11 @@ mod service_account;
 mod sources;
 mod token;
 
+pub(super) use pod_disruption_budget::label_selector;
+pub(super) use quota::limits;
+pub(super) use role_binding::SubjectFlags;
+pub(super) use sources::variable_faults;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 

@@ -2,6 +2,10 @@
 
 mod env;
 mod image;
+mod resources;
+mod selector;
+mod service_account;
+mod subject;
 
 use clap::{Args, Subcommand};
 use client::PatchKind;
@@ -22,6 +26,15 @@ pub(crate) enum SetCommand {
     Env(env::SetEnv),
     /// Update the image of a pod template
     Image(image::SetImage),
+    /// Update resource requests/limits on objects with pod templates
+    Resources(resources::SetResources),
+    /// Set the selector on a resource
+    Selector(selector::SetSelector),
+    /// Update the service account of a resource
+    #[command(name = "serviceaccount", alias = "sa")]
+    ServiceAccount(service_account::SetServiceAccount),
+    /// Update the user, group, or service account in a role binding or cluster role binding
+    Subject(subject::SetSubject),
 }
 
 impl SetCommand {
@@ -30,6 +43,10 @@ impl SetCommand {
         match self {
             Self::Env(command) => command.run(context).await,
             Self::Image(command) => command.run(context).await,
+            Self::Resources(command) => command.run(context).await,
+            Self::Selector(command) => command.run(context).await,
+            Self::ServiceAccount(command) => command.run(context).await,
+            Self::Subject(command) => command.run(context).await,
         }
     }
 }
@@ -58,6 +75,30 @@ pub(super) struct SetFlags {
 }
 
 impl SetFlags {
+    /// What holds for the flags together.
+    fn check(&self, dry_run: DryRun) -> Result<(), KubectlError> {
+        if self.local && dry_run == DryRun::Server {
+            return Err(KubectlError::new(
+                "cannot specify --local and --dry-run=server - did you mean --dry-run=client?",
+            ));
+        }
+        if self.all && self.selects() {
+            return Err(KubectlError::new("cannot set --all and --selector at the same time"));
+        }
+        Ok(())
+    }
+
+    /// Without the server nothing can be named that is not in a file.
+    fn check_local(&self, resources: &[String]) -> Result<(), KubectlError> {
+        if self.local && !resources.is_empty() {
+            return Err(KubectlError::new(
+                "error: you must specify resources by --filename when --local is set.\nExample resource specifications \
+                 include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
+            ));
+        }
+        Ok(())
+    }
+
     fn selects(&self) -> bool {
         self.selector.as_ref().is_some_and(|selector| !selector.is_empty())
     }
@@ -73,12 +114,31 @@ impl SetFlags {
         selection.fetch(context).await?.all()
     }
 
-    /// Sends what `change` did to the objects as patches; `what` is in the words of a failure.
+    /// As [`Self::patch_all`], for what is within a Pod's spec.
+    async fn patch_pods(
+        &self,
+        context: &Context,
+        infos: Vec<Info>,
+        words: (&str, &str),
+        mut change: impl FnMut(&Info, &mut Value, &mut Vec<KubectlError>) -> Result<(), KubectlError>,
+    ) -> Result<(), KubectlError> {
+        let within = |info: &Info, object: &mut Value, errors: &mut Vec<KubectlError>| match pod_spec(object) {
+            Some(spec) => change(info, spec, errors),
+            None => Err(KubectlError::new(format!(
+                "the object is not a pod or does not have a pod template: {}",
+                go_type(&info.object)
+            ))),
+        };
+        self.patch_all(context, infos, words, within).await
+    }
+
+    /// Sends what `change` did to the objects as patches. Said are that it is done, or, before the server's words, that it
+    /// failed; if there is nothing to be said, failures are told as they are.
     async fn patch_all(
         &self,
         context: &Context,
         infos: Vec<Info>,
-        (done, what): (&str, &str),
+        (done, failed): (&str, &str),
         mut change: impl FnMut(&Info, &mut Value, &mut Vec<KubectlError>) -> Result<(), KubectlError>,
     ) -> Result<(), KubectlError> {
         let dry_run = self.dry_run.strategy(context)?;
@@ -87,15 +147,9 @@ impl SetFlags {
         let mut changed = Vec::new();
         for info in infos {
             let mut object = info.object.clone();
-            let outcome = match pod_spec(&mut object) {
-                Some(spec) => change(&info, spec, &mut errors),
-                None => Err(KubectlError::new(format!(
-                    "the object is not a pod or does not have a pod template: {}",
-                    go_type(&info.object)
-                ))),
-            };
-            match outcome {
+            match change(&info, &mut object, &mut errors) {
                 Ok(()) => changed.push((info, object)),
+                Err(error) if failed.is_empty() => errors.push(error),
                 Err(error) => errors.push(KubectlError::new(format!("error: {} {error}\n", info.object_name()))),
             }
         }
@@ -115,9 +169,8 @@ impl SetFlags {
             let target = (info.namespace.as_str(), info.name.as_str());
             match requests.patch(&info.resource, target, "", PatchKind::Strategic, &patch).await {
                 Ok(object) => printer.print(&context.printer, &object)?,
-                Err(error) => {
-                    errors.push(KubectlError::new(format!("failed to patch {what} update to pod template: {error}")));
-                }
+                Err(error) if failed.is_empty() => errors.push(error),
+                Err(error) => errors.push(KubectlError::new(format!("{failed} {error}"))),
             }
         }
         KubectlError::all(errors)

@@ -25,6 +25,7 @@ fn flags_stand_anywhere() {
     check("get -L a -L b,c pods", expect!["get --label-columns=a --label-columns=b,c -- pods"]);
     check("get pods -- -w", expect!["get -- pods -w"]);
     check("get -h", expect!["get (help)"]);
+    check("help rollout undo", expect!["rollout undo (help)"]);
 }
 
 #[test]
@@ -87,6 +88,12 @@ fn unknown_commands() {
         "kustomize",
         expect![[r#"
         error: the command "kubectl kustomize" is not served by this kubectl
+    "#]],
+    );
+    check(
+        "apply view-last-applied deploy/x",
+        expect![[r#"
+        error: the command "kubectl apply view-last-applied" is not served by this kubectl
     "#]],
     );
 }

@@ -105,6 +105,32 @@ fn lists_and_several_objects_in_one_file() {
 }
 
 #[test]
+fn objects_are_set() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    cluster.kubectl_reading(&["apply", "-f", "-"], MANIFEST).ok();
+    let set = |words: &[&str]| cluster.kubectl(&[&["set"], words].concat());
+    let said = set(&["resources", "deployment/web", "--limits=cpu=200m,memory=64Mi", "--requests=cpu=10m"]).ok();
+    assert_eq!(said, "deployment.apps/web resource requirements updated\n");
+    assert_eq!(set(&["sa", "deploy", "web", "robot"]).ok(), "deployment.apps/web serviceaccount updated\n");
+    let spec = cluster.get(&["deployment", "web"])["spec"]["template"]["spec"].clone();
+    let expected = json!({"limits": {"cpu": "200m", "memory": "64Mi"}, "requests": {"cpu": "10m"}});
+    assert_eq!(spec["containers"][0]["resources"], expected);
+    assert_eq!(spec["serviceAccountName"], "robot");
+    cluster.kubectl(&["create", "service", "clusterip", "web", "--tcp=80"]).ok();
+    assert_eq!(set(&["selector", "service", "web", "tier=front"]).ok(), "service/web selector updated\n");
+    assert_eq!(cluster.get(&["service", "web"])["spec"]["selector"], json!({"tier": "front"}));
+    cluster.kubectl(&["create", "rolebinding", "see", "--clusterrole=view", "--user=ann"]).ok();
+    let said = set(&["subject", "rolebinding", "see", "--user=bob", "--serviceaccount=default:robot"]).ok();
+    assert_eq!(said, "rolebinding.rbac.authorization.k8s.io/see subjects updated\n");
+    let subjects = cluster.get(&["rolebinding", "see"])["subjects"].clone();
+    let names: Vec<&str> = subjects.as_array().expect("a list").iter().map(|who| text(who, "/name")).collect();
+    assert_eq!(names, ["ann", "bob", "robot"]);
+    let refused = set(&["env", "deployment/web", "1A=b"]).failed();
+    assert!(refused.starts_with("error: \"1A\" is not a valid key name: "), "{refused}");
+}
+
+#[test]
 fn who_may_do_what() {
     let cluster = Cluster::start();
     assert_eq!(cluster.kubectl(&["auth", "can-i", "create", "pods"]).ok(), "yes\n");

@@ -60,7 +60,7 @@ impl CreatePodDisruptionBudget {
 }
 
 /// The text of a selector as an object.
-fn label_selector(text: &str) -> Result<Value, String> {
+pub(crate) fn label_selector(text: &str) -> Result<Value, String> {
     let parsed =
         Selector::parse(text).map_err(|error| format!("couldn't parse the selector string \"{text}\": {error}"))?;
     if text.contains("!=") {

@@ -29,7 +29,7 @@ impl CreateQuota {
     pub(super) async fn run(self, context: &Context) -> Result<(), KubectlError> {
         let name = name_of(context, &self.arguments)?;
         let mut object = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": {}});
-        let limits = limits(&self.hard).map_err(KubectlError::new)?;
+        let limits = limits(&self.hard, "Invalid").map_err(KubectlError::new)?;
         if !limits.is_empty() {
             object["spec"]["hard"] = Value::Object(limits);
         }
@@ -45,13 +45,13 @@ impl CreateQuota {
     }
 }
 
-/// `cpu=1,pods=3` as an object.
-fn limits(text: &str) -> Result<Map<String, Value>, String> {
+/// `cpu=1,pods=3` as an object. A fault begins with the word `invalid` as the command writes it.
+pub(crate) fn limits(text: &str, invalid: &str) -> Result<Map<String, Value>, String> {
     let mut limits = Map::new();
     for limit in text.split(',').filter(|_| !text.is_empty()) {
         let parts: Vec<&str> = limit.split('=').collect();
         let [resource, quantity] = parts[..] else {
-            return Err(format!("Invalid argument syntax {limit}, expected <resource>=<value>"));
+            return Err(format!("{invalid} argument syntax {limit}, expected <resource>=<value>"));
         };
         let quantity: Quantity = quantity.parse().map_err(|error| format!("{error}"))?;
         limits.insert(resource.to_owned(), json!(quantity.to_string()));
@@ -66,8 +66,11 @@ mod tests {
     #[test]
     fn limits_are_quantities() {
         let expected = json!({"cpu": "1", "memory": "2Gi"});
-        assert_eq!(limits("cpu=1000m,memory=2048Mi").map(Value::Object), Ok(expected));
-        assert_eq!(limits("cpu"), Err("Invalid argument syntax cpu, expected <resource>=<value>".to_owned()));
-        assert!(limits("cpu=much").unwrap_err().starts_with("quantities must match the regular expression"));
+        assert_eq!(limits("cpu=1000m,memory=2048Mi", "").map(Value::Object), Ok(expected));
+        assert_eq!(
+            limits("cpu", "Invalid"),
+            Err("Invalid argument syntax cpu, expected <resource>=<value>".to_owned())
+        );
+        assert!(limits("cpu=much", "").unwrap_err().starts_with("quantities must match the regular expression"));
     }
 }

@@ -1,5 +1,7 @@
 //! `kubectl create rolebinding` and `kubectl create clusterrolebinding`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -12,7 +14,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Who gets a role.
 #[derive(Debug, Args)]
-struct SubjectFlags {
+pub(crate) struct SubjectFlags {
     /// A user
     #[arg(long = "user")]
     users: Vec<String>,
@@ -100,20 +102,49 @@ fn binding(
 }
 
 impl SubjectFlags {
-    fn all(&self) -> Result<Vec<Value>, &'static str> {
-        let named = |kind: &'static str, names: &[String]| -> Vec<Value> {
-            names.iter().map(|name| json!({"kind": kind, "apiGroup": RBAC, "name": name})).collect()
-        };
-        let mut all = named("User", &self.users);
-        all.extend(named("Group", &self.groups));
-        for account in &self.service_accounts {
-            let parts: Vec<&str> = account.split(':').collect();
-            let [namespace, name] = parts[..] else { return Err("serviceaccount must be <namespace>:<name>") };
-            if namespace.is_empty() || name.is_empty() {
-                return Err("serviceaccount must be <namespace>:<name>");
-            }
-            all.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
-        }
-        Ok(all)
+    /// Whether nobody is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.groups.is_empty() && self.service_accounts.is_empty()
     }
+
+    /// Whether an account is given as `:NAME`.
+    pub(crate) fn has_account_without_namespace(&self) -> bool {
+        self.service_accounts.iter().any(|account| account.starts_with(':'))
+    }
+
+    /// The subjects in the order in which they are named.
+    fn all(&self) -> Result<Vec<Value>, &'static str> {
+        subjects(&self.users, &self.groups, &self.service_accounts, "")
+    }
+
+    /// The subjects in the order of their names, each once. Accounts as `:NAME` are in `namespace`.
+    pub(crate) fn sorted(&self, namespace: &str) -> Result<Vec<Value>, &'static str> {
+        let sorted =
+            |names: &[String]| -> Vec<String> { names.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect() };
+        subjects(&sorted(&self.users), &sorted(&self.groups), &sorted(&self.service_accounts), namespace)
+    }
+}
+
+/// `namespace` is that of accounts which name none; where it is empty they must.
+fn subjects(
+    users: &[String],
+    groups: &[String],
+    service_accounts: &[String],
+    namespace: &str,
+) -> Result<Vec<Value>, &'static str> {
+    let named = |kind: &'static str, names: &[String]| -> Vec<Value> {
+        names.iter().map(|name| json!({"kind": kind, "apiGroup": RBAC, "name": name})).collect()
+    };
+    let mut all = named("User", users);
+    all.extend(named("Group", groups));
+    for account in service_accounts {
+        let parts: Vec<&str> = account.split(':').collect();
+        let [given, name] = parts[..] else { return Err("serviceaccount must be <namespace>:<name>") };
+        let namespace = if given.is_empty() { namespace } else { given };
+        if namespace.is_empty() || name.is_empty() {
+            return Err("serviceaccount must be <namespace>:<name>");
+        }
+        all.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
+    }
+    Ok(all)
 }

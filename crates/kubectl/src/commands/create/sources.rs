@@ -213,7 +213,7 @@ fn key_faults(key: &str) -> Vec<String> {
 }
 
 /// Upstream's `IsEnvVarName`.
-fn variable_faults(name: &str) -> Vec<String> {
+pub(crate) fn variable_faults(name: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let starts_well = !name.starts_with(|c: char| c.is_ascii_digit());
     let is_well = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 use serde_json::{Value, json};
 
 use super::{SetFlags, containers};
+use crate::commands::create::variable_faults;
 use crate::context::Context;
 use crate::error::KubectlError;
 use crate::flags::values;
@@ -65,24 +66,31 @@ impl SetEnv {
             return self.print_list(context, infos, &variables, &remove);
         }
         self.flags
-            .patch_all(context, infos, ("env updated", "env"), |info, spec, _| {
-                let mut any = false;
-                for (_, container) in containers(spec).filter(|(_, c)| matches(c["name"].as_str(), &self.containers)) {
-                    any = true;
-                    if !self.overwrite {
-                        no_overwrite(container, &variables)?;
+            .patch_pods(
+                context,
+                infos,
+                ("env updated", "failed to patch env update to pod template:"),
+                |info, spec, _| {
+                    let mut any = false;
+                    for (_, container) in
+                        containers(spec).filter(|(_, c)| matches(c["name"].as_str(), &self.containers))
+                    {
+                        any = true;
+                        if !self.overwrite {
+                            no_overwrite(container, &variables)?;
+                        }
+                        update(container, &variables, &remove);
                     }
-                    update(container, &variables, &remove);
-                }
-                if !any {
-                    let kind = info.object["kind"].as_str().unwrap_or_default();
-                    context.printer.err_line(format!(
-                        "Warning: {kind}/{} does not have any containers matching {:?}",
-                        info.name, self.containers
-                    ));
-                }
-                Ok(())
-            })
+                    if !any {
+                        let kind = info.object["kind"].as_str().unwrap_or_default();
+                        context.printer.err_line(format!(
+                            "Warning: {kind}/{} does not have any containers matching {:?}",
+                            info.name, self.containers
+                        ));
+                    }
+                    Ok(())
+                },
+            )
             .await
     }
 
@@ -208,6 +216,10 @@ fn parse(specs: &[String]) -> Result<(Vec<Value>, Vec<String>), KubectlError> {
             let lines = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
             variables.extend(lines.map(|(name, value)| variable(name, value)));
         } else if let Some((name, value)) = spec.split_once('=') {
+            let faults = variable_faults(name);
+            if !faults.is_empty() {
+                return Err(KubectlError::new(format!("{name:?} is not a valid key name: {}", faults.join(";"))));
+            }
             variables.push(variable(name, value));
         } else if let Some(name) = spec.strip_suffix('-') {
             remove.push(name.to_owned());
@@ -275,7 +287,7 @@ fn update(container: &mut Value, variables: &[Value], remove: &[String]) {
 }
 
 /// Whether a name fits a pattern in which `*` stands for any text.
-fn matches(name: Option<&str>, pattern: &str) -> bool {
+pub(super) fn matches(name: Option<&str>, pattern: &str) -> bool {
     let name = name.unwrap_or_default();
     let mut parts = pattern.split('*');
     let Some(first) = parts.next() else { return false };

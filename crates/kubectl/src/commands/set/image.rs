@@ -24,12 +24,7 @@ impl SetImage {
         let (resources, specs) = pairs::split(&self.arguments, "image")?;
         let (mut images, _) = pairs::parse(&specs, "image", false)?;
         images.sort();
-        if self.flags.local && !resources.is_empty() {
-            return Err(KubectlError::new(
-                "error: you must specify resources by --filename when --local is set.\nExample resource specifications \
-                 include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
-            ));
-        }
+        self.flags.check_local(&resources)?;
         let infos = self.flags.infos(context, &resources).await?;
         let mut faults = Vec::new();
         if self.flags.all && self.flags.selects() {
@@ -50,21 +45,26 @@ impl SetImage {
         }
         KubectlError::all(faults.into_iter().map(KubectlError::new).collect())?;
         self.flags
-            .patch_all(context, infos, ("image updated", "image"), |_, spec, errors| {
-                for (name, image) in &images {
-                    let mut found = false;
-                    for (_, container) in containers(spec) {
-                        if name == "*" || container["name"] == name.as_str() {
-                            found = true;
-                            container["image"] = image.clone().into();
+            .patch_pods(
+                context,
+                infos,
+                ("image updated", "failed to patch image update to pod template:"),
+                |_, spec, errors| {
+                    for (name, image) in &images {
+                        let mut found = false;
+                        for (_, container) in containers(spec) {
+                            if name == "*" || container["name"] == name.as_str() {
+                                found = true;
+                                container["image"] = image.clone().into();
+                            }
+                        }
+                        if !found {
+                            errors.push(KubectlError::new(format!("error: unable to find container named {name:?}")));
                         }
                     }
-                    if !found {
-                        errors.push(KubectlError::new(format!("error: unable to find container named {name:?}")));
-                    }
-                }
-                Ok(())
-            })
+                    Ok(())
+                },
+            )
             .await
     }
 }
