@@ -101,7 +101,10 @@ fn what_a_pod_writes_stays_as_long_as_its_claim() {
     assert_eq!(read(&cluster, "p"), "kept", "another Pod finds it");
     cluster.skiff(&["stop"]).ok();
     cluster.start_again();
-    ready(&cluster, "pod/p");
+    cluster.eventually("the Pod runs again", || {
+        let status = &cluster.get(&["pod", "p"])["status"]["containerStatuses"][0];
+        (status["ready"] == true && status["restartCount"] == 1).then_some(())
+    });
     assert_eq!(read(&cluster, "p"), "kept", "a stopped cluster keeps it");
 
     cluster.kubectl(&["delete", "pvc", "data", "--wait=false"]).ok();
