@@ -10,11 +10,12 @@ use std::sync::{Arc, OnceLock};
 
 use api::resources::PODCERTIFICATEREQUESTS;
 use client::{Informer, Informers};
-use component_base::watch;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use registry::pem;
 use serde_json::Value;
+
+use crate::news::PodNews;
 
 /// How long after it should have been renewed a certificate is overdue.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_secs(600);
@@ -202,59 +203,30 @@ impl Issued {
 /// One Pod's certificates, by volume and place in it. Who writes and reads: the work on the Pod's volumes.
 pub(crate) type Credentials = Arc<Mutex<BTreeMap<(String, usize), State>>>;
 
-/// The requests of the node's Pods. Who writes: nobody; who reads: the work on volumes, and workers that wait for news.
+/// The requests of the node's Pods. Who writes: nobody; who reads: the work on volumes.
 #[derive(Debug)]
 pub(crate) struct PodCertificates {
     informers: Informers,
     node: String,
     /// Started by the first Pod that has a certificate.
     requests: OnceLock<Informer>,
-    /// Who wants to hear of requests, by the Pod's uid; counts them.
-    followers: Arc<Mutex<BTreeMap<String, watch::Sender<u64>>>>,
+    news: PodNews,
 }
 
 impl PodCertificates {
-    pub(crate) fn new(informers: Informers, node: &str) -> Self {
-        Self { informers, node: node.to_owned(), requests: OnceLock::new(), followers: Arc::default() }
+    pub(crate) fn new(informers: Informers, node: &str, news: PodNews) -> Self {
+        Self { informers, node: node.to_owned(), requests: OnceLock::new(), news }
     }
 
     fn requests(&self) -> &Informer {
         self.requests.get_or_init(|| {
             let requests = self.informers.selected(PODCERTIFICATEREQUESTS, &format!("spec.nodeName={}", self.node));
-            let followers = self.followers.clone();
+            let news = self.news.clone();
             requests.on_change(move |change| {
-                let value = change.object().value();
-                let uid = value["spec"]["podUID"].as_str().unwrap_or_default();
-                if let Some(follower) = followers.lock().get(uid) {
-                    follower.send_if_modified(|count| {
-                        *count += 1;
-                        true
-                    });
-                }
+                news.tell(change.object().value()["spec"]["podUID"].as_str().unwrap_or_default());
             });
             requests
         })
-    }
-
-    /// Tells of changes to the requests of a Pod.
-    pub(crate) fn follow(&self, uid: &str) -> watch::Receiver<u64> {
-        self.followers.lock().entry(uid.to_owned()).or_insert_with(|| watch::Sender::new(0)).subscribe()
-    }
-
-    /// The Pod is gone.
-    pub(crate) fn forget(&self, uid: &str) {
-        self.followers.lock().remove(uid);
-    }
-}
-
-/// Returns at the next news; never for a Pod without certificates.
-pub(crate) async fn news(of: &mut Option<watch::Receiver<u64>>) {
-    let told = match of {
-        Some(receiver) => receiver.changed().await.is_ok(),
-        None => false,
-    };
-    if !told {
-        std::future::pending::<()>().await;
     }
 }
 

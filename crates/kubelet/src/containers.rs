@@ -31,6 +31,10 @@ use crate::volumes::{self, Claimed, TrustBundles, VolumeFile, VolumePlan};
 const TERMINATION_MESSAGE_MAX: usize = 4096;
 /// How long the end of a Pod waits for Services to let go of it: many times what a busy machine takes.
 const WITHDRAWAL_MAX: Duration = Duration::from_secs(2);
+/// How long to wait after a failed sandbox or volume before the next try.
+pub(crate) const SETUP_RETRY: Duration = Duration::from_secs(2);
+/// The same for claims of which the worker is told when they change: a net, should that fail.
+pub(crate) const FOLLOWED_RETRY: Duration = Duration::from_secs(60);
 /// How much of a token's life passes before a new one is asked for (upstream: `pkg/kubelet/token`).
 const TOKEN_LIFE_PERCENT: i64 = 80;
 /// The oldest that a token becomes.
@@ -91,6 +95,21 @@ pub(crate) struct StartFailure {
 impl StartFailure {
     pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
         Self { reason: reason.to_owned(), message: message.into(), pull: None, id: None }
+    }
+}
+
+/// Why there is no sandbox yet: the Event's reason and message, and how long to wait before the next try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SetUpFailure {
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) retry: Duration,
+}
+
+impl SetUpFailure {
+    fn of_sandbox(why: String) -> Self {
+        let message = format!("Failed to create pod sandbox: {why}");
+        Self { reason: "FailedCreatePodSandBox", message, retry: SETUP_RETRY }
     }
 }
 
@@ -195,22 +214,24 @@ impl PodHands {
         referred
     }
 
-    /// Makes the Pod's volumes and its sandbox. `Err` is the Event's reason and message.
-    pub(crate) async fn set_up(&self, attempt: u32) -> Result<PodSandboxStatus, (&'static str, String)> {
+    /// Makes the Pod's volumes and its sandbox.
+    pub(crate) async fn set_up(&self, attempt: u32) -> Result<PodSandboxStatus, SetUpFailure> {
         let referred = self.referred().await;
-        self.write_volumes(&referred, "").await.map_err(|message| ("FailedMount", message))?;
+        if let Err(message) = self.write_volumes(&referred, "").await {
+            // Who is told of the change needs no next try.
+            let retry = if self.follow_claims(&referred.claimed) { FOLLOWED_RETRY } else { SETUP_RETRY };
+            return Err(SetUpFailure { reason: "FailedMount", message, retry });
+        }
         let log_directory = self.log_directory();
         let mut sandbox = config::sandbox(&self.pod, attempt, log_directory.clone(), &self.shared.config.cluster_dns());
-        sandbox.runtime_handler = self
-            .runtime_handler()
-            .await
-            .map_err(|error| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")))?;
+        sandbox.runtime_handler =
+            self.runtime_handler().await.map_err(|error| SetUpFailure::of_sandbox(error.to_string()))?;
         let made = self.shared.supervisor.blocking(move || std::fs::create_dir_all(&log_directory)).await;
         if let Some(Err(error)) = made {
-            return Err(("FailedCreatePodSandBox", format!("Failed to create pod sandbox: log directory: {error}")));
+            return Err(SetUpFailure::of_sandbox(format!("log directory: {error}")));
         }
         let made = self.runtime().run_pod_sandbox(sandbox).await;
-        made.map_err(|error| ("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}")))
+        made.map_err(|error| SetUpFailure::of_sandbox(error.to_string()))
     }
 
     /// The runtime that the Pod's class names.
@@ -669,7 +690,7 @@ impl PodHands {
                 }
             }
         }
-        self.shared.certificates.forget(names::uid(&self.pod));
+        self.shared.news.forget(names::uid(&self.pod));
         let (directory, logs) = (self.directory(), self.log_directory());
         let removed = self.shared.supervisor.blocking(move || {
             volumes::remove(&directory)?;

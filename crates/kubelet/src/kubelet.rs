@@ -22,6 +22,7 @@ use crate::certificates::PodCertificates;
 use crate::config::ClusterDns;
 use crate::logs::{LogError, LogQuery, LogSource};
 use crate::names;
+use crate::news::PodNews;
 use crate::probe::ProbeDialer;
 use crate::resize::Allocations;
 use crate::traffic::TrafficBarrier;
@@ -121,6 +122,7 @@ pub(crate) struct Shared {
     pub(crate) allocations: Allocations,
     pub(crate) volumes_in_use: VolumesInUse,
     pub(crate) certificates: PodCertificates,
+    pub(crate) news: PodNews,
     /// Decides the order of trust anchors.
     pub(crate) trust_salt: u64,
     pub(crate) dialer: Arc<dyn ProbeDialer>,
@@ -159,7 +161,8 @@ impl Kubelet {
         let pods = informers.selected(PODS, &format!("spec.nodeName={}", config.node_name));
         let node = informers.selected(NODES, &format!("metadata.name={}", config.node_name));
         let services = informers.of(SERVICES);
-        let certificates = PodCertificates::new(informers.clone(), &config.node_name);
+        let news = PodNews::default();
+        let certificates = PodCertificates::new(informers.clone(), &config.node_name, news.clone());
         let shared = Arc::new(Shared {
             config,
             client,
@@ -171,6 +174,7 @@ impl Kubelet {
             allocations: Allocations::new(),
             volumes_in_use: VolumesInUse::default(),
             certificates,
+            news,
             trust_salt: random.next_u64(),
             dialer,
             traffic,

@@ -16,6 +16,7 @@ mod images;
 mod kubelet;
 mod logs;
 mod names;
+mod news;
 mod node;
 mod probe;
 mod resize;

@@ -22,16 +22,17 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod};
+use registry::volumes::claim_names;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::actions::{Action, ContainerView, Doing, Ended, Views, actions, is_sidecar};
 use crate::admission::Refusal;
-use crate::certificates;
-use crate::containers::{PodHands, StartFailure, Started, projects};
+use crate::containers::{PodHands, SetUpFailure, StartFailure, Started, projects};
 use crate::ephemeral;
 use crate::kubelet::Shared;
 use crate::names;
+use crate::news;
 use crate::probe::ProbeEvent;
 use crate::status::PodView;
 use report::{SetupFailures, contradicts, known_health};
@@ -43,8 +44,6 @@ pub(crate) const EVENTS_MAX: usize = 256;
 const PROBE_EVENTS_MAX: usize = 64;
 /// How long a failed pull shows its own reason before the status says that the kubelet waits.
 const PULL_ERROR_SHOWN: SignedDuration = SignedDuration::from_secs(3);
-/// How long to wait after a failed sandbox or volume before the next try.
-const SETUP_RETRY: Duration = Duration::from_secs(2);
 /// How long to wait after a failed write to the API before the next try.
 const WRITE_RETRY: Duration = Duration::from_secs(1);
 /// How long a condition that somebody else has changed stays so: the node's lifecycle controller calls Pods of a lost node
@@ -71,7 +70,7 @@ pub(crate) struct WorkerHandle {
 
 /// Work that has ended.
 enum Done {
-    Sandbox(Result<PodSandboxStatus, (&'static str, String)>),
+    Sandbox(Result<PodSandboxStatus, SetUpFailure>),
     Started(String, Box<Result<Started, StartFailure>>),
     Stopped,
     LastWords(String, ContainerId, String),
@@ -123,8 +122,8 @@ struct Worker {
     gone: bool,
     refresh_at: tokio::time::Instant,
     resize: Resize,
-    /// Tells of the Pod's certificate requests, if it has any.
-    certificate_news: Option<watch_values::Receiver<u64>>,
+    /// Tells of what its volumes wait for.
+    news: Option<watch_values::Receiver<u64>>,
 }
 
 /// Starts the worker of `object`. A Pod that is refused never runs.
@@ -140,8 +139,8 @@ pub(crate) fn start(
     let (probe_sender, probe_receiver) = mpsc::channel(PROBE_EVENTS_MAX);
     let about = ObjectReference::to(PODS, &object);
     let uid = object.meta().uid.clone();
-    let certified = projects(&pod, |source| source.pod_certificate.is_some());
-    let certificate_news = certified.then(|| shared.certificates.follow(&uid));
+    let waits = projects(&pod, |source| source.pod_certificate.is_some()) || claim_names(&pod).next().is_some();
+    let news = waits.then(|| shared.news.follow(&uid));
     let hands = PodHands { shared: shared.clone(), pod, about, tokens: Arc::default(), credentials: Arc::default() };
     let worker = Worker {
         hands,
@@ -168,7 +167,7 @@ pub(crate) fn start(
         gone: false,
         refresh_at: tokio::time::Instant::now() + REFRESH,
         resize: Resize::new(shared.allocations.freed()),
-        certificate_news,
+        news,
     };
     shared.supervisor.spawn_until_shutdown(format!("pod-{uid}"), async move {
         worker.run(told_receiver, events_receiver, probe_receiver).await;
@@ -229,7 +228,7 @@ impl Worker {
                 Some(event) = probe_events.recv() => self.take_probe(event),
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.take_done(done),
                 () = self.resize.worth_asking() => {}
-                () = certificates::news(&mut self.certificate_news) => {
+                () = news::next(&mut self.news) => {
                     self.setup_retry = None;
                     self.refresh_at = tokio::time::Instant::now();
                 }
@@ -540,9 +539,9 @@ impl Worker {
                             }
                         }
                     }
-                    Err((reason, message)) => {
+                    Err(SetUpFailure { reason, message, retry }) => {
                         let now = tokio::time::Instant::now();
-                        self.setup_retry = Some(now + SETUP_RETRY);
+                        self.setup_retry = Some(now + retry);
                         if self.setup_failures.is_worth_telling(&message, now) {
                             self.hands.recorder().event(self.hands.about.clone(), EventType::Warning, reason, message);
                         }

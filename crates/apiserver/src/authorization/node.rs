@@ -27,7 +27,8 @@ pub(super) fn authorize(user: &UserInfo, attributes: &Attributes, reader: &dyn R
             _ => refuse("can only read resources of this type"),
         },
         ("", "persistentvolumeclaims", "") => match verb {
-            "get" if claims_on(reader, node, &attributes.namespace, &attributes.name) => allow(),
+            // Upstream's agent may only get them, again and again; ours waits for the change of one that it may read.
+            "get" | "list" | "watch" if claims_on(reader, node, &attributes.namespace, &attributes.name) => allow(),
             _ => refuse(&format!("no relationship found between node '{node}' and this object")),
         },
         ("", "persistentvolumes", "") => match verb {

@@ -119,10 +119,17 @@ fn a_node_reads_the_claims_of_its_pods_and_their_volumes() {
         "persistentvolumes",
         vec![volume("v1", "shared"), volume("v2", "web-scratch"), volume("v3", "x"), free],
     );
-    let gets = |node: &str, resource: &str, namespace: &str, name: &str| {
+    let may = |node: &str, verb: &str, resource: &str, namespace: &str, name: &str| {
         let user = UserInfo::new(format!("system:node:{node}"), &["system:nodes"]);
-        node::authorize(&user, &wants("get", resource, namespace, name), &world).is_some_and(|d| d.is_allowed())
+        node::authorize(&user, &wants(verb, resource, namespace, name), &world).is_some_and(|d| d.is_allowed())
     };
+    let gets = |node, resource, namespace, name| may(node, "get", resource, namespace, name);
+    assert!(may("n1", "watch", "persistentvolumeclaims", "dev", "shared"));
+    assert!(
+        !may("n1", "watch", "persistentvolumeclaims", "dev", "")
+            && !may("n1", "list", "persistentvolumeclaims", "", "")
+    );
+    assert!(!may("n1", "delete", "persistentvolumeclaims", "dev", "shared"));
     for (kind, namespace, name, allowed) in [
         ("persistentvolumeclaims", "dev", "shared", true),
         ("persistentvolumeclaims", "dev", "web-scratch", true),

@@ -253,15 +253,23 @@ fn a_pod_starts_when_its_claim_is_bound_and_its_volume_is_one_that_is_served() {
             volume["spec"][source] = what;
             volume
         };
+        make(cluster, on_node("early", "host")).await?;
+        let missing = "failed to fetch PVC from API server: persistentvolumeclaims \"host\" not found";
+        let begin = "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[], failed to process \
+            volumes=[data]: error processing PVC default/host:";
+        assert_eq!(told(cluster, "early", "FailedMount", "").await?, format!("{begin} {missing}"));
+        cluster.pass(Duration::from_secs(300)).await?;
         for name in ["host", "nfs", "far"] {
             claim(cluster, name, name, "ReadWriteOnce").await?;
             make(cluster, on_node(name, name)).await?;
         }
-        let begin = "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[], failed to process \
-            volumes=[data]: error processing PVC default/host: PVC is not bound";
-        assert_eq!(told(cluster, "host", "FailedMount", "").await?, begin);
+        assert_eq!(told(cluster, "host", "FailedMount", "").await?, format!("{begin} PVC is not bound"));
+        cluster.pass(Duration::from_secs(300)).await?;
+        let began = cluster.now();
         cluster.client().create(VOLUMES, "", volume("host", "hostPath", json!({"path": "/tmp"}))).await?;
         runs(cluster, "host").await?;
+        runs(cluster, "early").await?;
+        assert!(cluster.now().duration_since(began).as_secs() < 1, "they were told of the claim");
         let nfs = json!({"server": "nfs.example.com", "path": "/"});
         cluster.client().create(VOLUMES, "", volume("nfs", "nfs", nfs)).await?;
         told(cluster, "nfs", "FailedMount", "MountVolume.FindPluginBySpec failed for volume \"nfs\" : ").await?;

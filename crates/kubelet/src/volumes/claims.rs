@@ -7,20 +7,18 @@
 //! Absent: file systems on block devices, mount options other than `ro` and `rw`.
 
 mod check;
+mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::resources::{PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES};
-use apimachinery::ApiError;
 use client::EventType;
 use cri::Device;
-use k8s_openapi::api::core::v1::{Container, Node, PersistentVolume, PersistentVolumeClaim, Volume, VolumeDevice};
+use k8s_openapi::api::core::v1::{Container, Node, PersistentVolume, VolumeDevice};
 use parking_lot::Mutex;
-use registry::volumes::{claim_name, fits_labels, mode, volume_of};
+use registry::volumes::{fits_labels, mode};
 
-use self::check::{Used, check_claim, check_use, check_volume};
 use super::ownership::{self, Group};
 use crate::containers::PodHands;
 use crate::names;
@@ -28,7 +26,21 @@ use crate::names;
 pub(crate) use check::refusal;
 
 /// The volumes of claims by the names of the Pod's volumes, or why there is none.
-pub(crate) type Claimed = BTreeMap<String, Result<ClaimedVolume, String>>;
+pub(crate) type Claimed = BTreeMap<String, Result<ClaimedVolume, Unusable>>;
+
+/// Why there is no volume for a claim.
+#[derive(Debug, Clone)]
+pub(crate) struct Unusable {
+    why: String,
+    /// The claim that has to change, and its version, if it is there.
+    claim: Option<(String, Option<u64>)>,
+}
+
+impl From<String> for Unusable {
+    fn from(why: String) -> Self {
+        Self { why, claim: None }
+    }
+}
 
 /// The volume of a Pod's claim.
 #[derive(Debug, Clone)]
@@ -191,45 +203,6 @@ fn set_up(kind: &Kind, path: &Path, marker: &Path, group: Option<Group>, shared:
 }
 
 impl PodHands {
-    /// Reads the claims that containers of the Pod use, and their volumes.
-    pub(crate) async fn claimed(&self) -> Claimed {
-        let mut claimed = Claimed::new();
-        for volume in self.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-            let used = Used::of(&self.pod, &volume.name);
-            if let Some((name, is_ephemeral)) = claim_name(&self.pod, volume)
-                && (used.mounted || used.as_device)
-            {
-                claimed.insert(volume.name.clone(), self.volume_of(volume, &name, is_ephemeral, used).await);
-            }
-        }
-        claimed
-    }
-
-    async fn volume_of(
-        &self,
-        volume: &Volume,
-        name: &str,
-        is_ephemeral: bool,
-        used: Used,
-    ) -> Result<ClaimedVolume, String> {
-        let (client, namespace) = (&self.shared.client, names::namespace(&self.pod));
-        let failed = |why: String| format!("error processing PVC {namespace}/{name}: {why}");
-        let claim = client.get(PERSISTENTVOLUMECLAIMS, namespace, name).await;
-        let claim: Arc<PersistentVolumeClaim> = claim
-            .and_then(|claim| claim.typed().map_err(ApiError::internal))
-            .map_err(|error| failed(format!("failed to fetch PVC from API server: {error}")))?;
-        check_claim(&self.pod, &claim, is_ephemeral)?;
-        let name = volume_of(&claim);
-        let found = client.get(PERSISTENTVOLUMES, "", name).await;
-        let found: Arc<PersistentVolume> = found
-            .and_then(|volume| volume.typed().map_err(ApiError::internal))
-            .map_err(|error| failed(format!("failed to fetch PV {name} from API server: {error}")))?;
-        check_volume(&found, &claim).map_err(failed)?;
-        check_use(&volume.name, &found, used)?;
-        let read_only = volume.persistent_volume_claim.as_ref().is_some_and(|source| source.read_only == Some(true));
-        Ok(ClaimedVolume { volume: found, read_only })
-    }
-
     /// Makes the volume of a claim ready for containers.
     pub(crate) async fn set_up_claimed(&self, volume: &str, claimed: &ClaimedVolume) -> Result<(), String> {
         let failed = |(step, why): Failure| format!("{step} failed for volume {:?} : {why}", claimed.name());

@@ -83,7 +83,7 @@ pub(crate) fn refusal(claimed: &Claimed) -> Option<String> {
     let (mut volumes, mut reasons) = (Vec::new(), Vec::new());
     for (volume, why) in claimed.iter().filter_map(|(volume, found)| Some((volume, found.as_ref().err()?))) {
         volumes.push(volume.as_str());
-        reasons.push(why.as_str());
+        reasons.push(why.why.as_str());
     }
     let (volumes, reasons) = (volumes.join(" "), reasons.join("; "));
     (!reasons.is_empty()).then(|| {

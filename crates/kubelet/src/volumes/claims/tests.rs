@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
 
 use super::check::{Used, check_claim, check_use, check_volume, refusal};
-use super::{Claimed, ClaimedVolume, Kind, VolumesInUse, set_up};
+use super::{Claimed, ClaimedVolume, Kind, Unusable, VolumesInUse, set_up};
 use crate::volumes::ownership::Group;
 
 fn volume(spec: Value) -> Arc<PersistentVolume> {
@@ -79,8 +79,8 @@ fn the_volume_must_be_the_claims_and_used_as_what_it_is() {
 #[test]
 fn the_event_names_all_claims_that_can_not_be_used() {
     let good = ClaimedVolume { volume: volume(json!({})), read_only: false };
-    let bad = |why: &str| Err(why.to_owned());
-    let claimed = |all: Vec<(&str, Result<ClaimedVolume, String>)>| -> Claimed {
+    let bad = |why: &str| Err(why.to_owned().into());
+    let claimed = |all: Vec<(&str, Result<ClaimedVolume, Unusable>)>| -> Claimed {
         all.into_iter().map(|(name, found)| (name.to_owned(), found)).collect()
     };
     assert_eq!(refusal(&claimed(vec![("a", Ok(good.clone()))])), None);
