@@ -41,6 +41,7 @@ mod servicelb;
 mod statefulset;
 mod time;
 mod ttlafterfinished;
+mod volumeexpand;
 
 pub use apiservice::ApiServiceProbe;
 pub use context::{Addresses, AuthorityKey, ControllerContext, IdentifiedClients};
@@ -80,6 +81,7 @@ pub const CONTROLLERS: &[Starter] = &[
     ("node-lifecycle-controller", nodelifecycle::start),
     ("pod-garbage-collector-controller", podgc::start),
     ("persistentvolume-binder-controller", persistentvolume::start),
+    ("persistentvolume-expander-controller", volumeexpand::start),
     ("local-path-provisioner", localpath::start),
     ("persistentvolumeclaim-protection-controller", pvcprotection::start),
     ("persistentvolume-protection-controller", pvprotection::start),

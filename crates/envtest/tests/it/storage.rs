@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use api::resources::{
-    EVENTS, PERSISTENTVOLUMECLAIMS as CLAIMS, PERSISTENTVOLUMES as VOLUMES, PODS, STATEFULSETS, STORAGECLASSES,
+    CLUSTERROLES, EVENTS, PERSISTENTVOLUMECLAIMS as CLAIMS, PERSISTENTVOLUMES as VOLUMES, PODS, STATEFULSETS,
+    STORAGECLASSES,
 };
 use client::PatchKind;
 use cri::fake::FakeImage;
@@ -172,12 +173,48 @@ fn a_claim_without_a_class_gets_the_default_one_also_later() {
 }
 
 #[test]
-fn the_class_is_not_made_again_when_the_user_has_deleted_it() {
+fn the_class_is_made_once_in_a_clusters_life() {
     check(&Options::new(304), async |cluster| {
+        let names =
+            || cluster.list(STORAGECLASSES, "").iter().map(|class| class.meta().name.clone()).collect::<Vec<_>>();
+        let is_default = "storageclass.kubernetes.io/is-default-class";
+        let change = json!({"metadata": {"annotations": {is_default: "false"}}});
+        cluster.client().patch(STORAGECLASSES, "", "standard", PatchKind::Merge, change).await?;
+        cluster.crash().await?;
+        let class = cluster.get(STORAGECLASSES, "", "standard").map(|class| class.value()).unwrap_or_default();
+        assert_eq!(class["metadata"]["annotations"][is_default], "false", "as the user changed it");
         cluster.delete(STORAGECLASSES, "", "standard").await?;
         cluster.crash().await?;
-        cluster.eventually("the cluster works again", || Ok(())).await?;
-        assert_eq!(cluster.list(STORAGECLASSES, "").len(), 0);
+        assert_eq!(names(), [""; 0], "the user deleted it");
+        // A cluster from before there was a provisioner has a default class of the user's.
+        cluster.delete(CLUSTERROLES, "", "skiff:local-path-provisioner").await?;
+        let own = json!({"metadata": {"name": "own", "annotations": {is_default: "true"}}, "provisioner": "x/y"});
+        cluster.client().create(STORAGECLASSES, "", own).await?;
+        cluster.crash().await?;
+        assert_eq!(names(), ["own", "standard"]);
+        let class = cluster.get(STORAGECLASSES, "", "standard");
+        assert!(class.is_some_and(|class| class.meta().annotations.is_empty()), "the user's stays the default");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_claim_grows_where_its_class_allows_it_and_waits_for_others() {
+    check(&Options::new(309).nodes(1), async |cluster| {
+        cluster.client().create(CLAIMS, "default", claim(Value::Null)).await?;
+        cluster.client().create(PODS, "default", pod()).await?;
+        becomes(cluster, the_claim, "Bound").await?;
+        let grow = || json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+        let refused = cluster.client().patch(CLAIMS, "default", "data", PatchKind::Merge, grow()).await;
+        let text = refused.err().map(|error| error.message).unwrap_or_default();
+        assert!(text.contains("only dynamically provisioned pvc can be resized"), "{text}");
+        let allow = json!({"allowVolumeExpansion": true});
+        cluster.client().patch(STORAGECLASSES, "", "standard", PatchKind::Merge, allow).await?;
+        cluster.pass(Duration::from_secs(1)).await?;
+        cluster.client().patch(CLAIMS, "default", "data", PatchKind::Merge, grow()).await?;
+        let text = told(cluster, "data", "ExternalExpanding").await?;
+        assert_eq!(text, "waiting for an external controller to expand this PVC");
+        assert_eq!(the_claim(cluster)["status"]["capacity"]["storage"], "1Gi");
         Ok(())
     });
 }
@@ -225,7 +262,7 @@ fn a_volume_that_is_deleted_before_its_claim_leaves_no_directory() {
         becomes(cluster, the_pod, "Running").await?;
         let volume = becomes(cluster, the_volume, "Bound").await?;
         cluster.delete(VOLUMES, "", volume["metadata"]["name"].as_str().unwrap_or_default()).await?;
-        assert_eq!(becomes(cluster, the_volume, "Bound").await?["metadata"]["deletionTimestamp"].is_string(), true);
+        assert!(becomes(cluster, the_volume, "Bound").await?["metadata"]["deletionTimestamp"].is_string());
         cluster.delete(PODS, "default", "p").await?;
         cluster.delete(CLAIMS, "default", "data").await?;
         gone(cluster, the_volume).await?;
