@@ -48,9 +48,8 @@ pub(crate) fn start(context: &ControllerContext) {
     pods.add_index(BY_CLAIM, pods::claim_keys);
     triggers::connect(&queue, &claims, &volumes, &classes, &pods);
     let recorder = context.recorder(client.clone(), COMPONENT);
-    let context_of_binder = context.clone();
     let binder =
-        Binder { client, recorder, context: context_of_binder, queue: queue.clone(), claims, volumes, classes, pods };
+        Binder { client, recorder, context: context.clone(), queue: queue.clone(), claims, volumes, classes, pods };
     run_controller(&context.supervisor, &queue, 1, Arc::new(binder));
 }
 

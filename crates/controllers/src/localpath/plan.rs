@@ -67,7 +67,8 @@ pub(super) fn claim(observed: &Observed<'_>) -> ClaimStep {
     let claim = observed.claim;
     let asked = claim.metadata.annotations.as_ref().and_then(|all| all.get(ASKED));
     let Some(class) = observed.class.filter(|class| class.provisioner == PROVISIONER) else { return ClaimStep::None };
-    if asked.map(String::as_str) != Some(PROVISIONER) || !volume_of(claim).is_empty() || observed.exists {
+    let has_volume = !volume_of(claim).is_empty() || observed.exists;
+    if asked.map(String::as_str) != Some(PROVISIONER) || has_volume || claim.metadata.deletion_timestamp.is_some() {
         return ClaimStep::None;
     }
     if let Some(why) = refusal(claim, class) {

@@ -57,6 +57,7 @@ fn a_claim_gets_a_volume_when_its_node_is_chosen() {
         ("not asked", a_claim(annotation(asked, json!(null))), ClaimStep::None),
         ("another one is asked", a_claim(annotation(asked, json!("example.org/disk"))), ClaimStep::None),
         ("it has a volume", a_claim(json!({"spec": {"volumeName": "v"}})), ClaimStep::None),
+        ("it goes", a_claim(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})), ClaimStep::None),
         (
             "a name that leads elsewhere",
             a_claim(json!({"metadata": {"uid": "../x"}})),
