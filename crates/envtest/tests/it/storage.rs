@@ -6,7 +6,7 @@ use api::resources::{
 };
 use client::PatchKind;
 use cri::fake::FakeImage;
-use envtest::{Cluster, Failure, Options, check};
+use envtest::{Cluster, Failure, Faults, Options, check};
 use serde_json::{Value, json};
 
 /// A volume of 5 Gi called `v`, of no class.
@@ -334,4 +334,43 @@ fn the_pods_of_a_stateful_set_find_their_volumes_again() {
         assert_eq!(where_they_run(), nodes, "each is where its volume is");
         Ok(())
     });
+}
+
+/// Each fault alone: every Pod gets a volume of its own, and nothing is left of any.
+#[test]
+fn claims_come_and_go_with_any_one_fault() {
+    let none = Faults::jitter();
+    let faults = [
+        Faults { refused: 0.2, ..none.clone() },
+        Faults { conflicts: 0.5, ..none.clone() },
+        Faults { lost_watches: 0.3, ..none.clone() },
+        Faults { expired_watches: 0.2, ..none.clone() },
+        Faults { kubelet_restarts: Some(Duration::from_secs(3)), ..none.clone() },
+        Faults { crashes: Some(Duration::from_millis(2500)), ..none },
+    ];
+    for (seed, faults) in (310..).zip(faults) {
+        let options = Options::new(seed).outages().faults(faults).patience(Duration::from_secs(900));
+        check(&options, async |cluster| {
+            cluster.apply(DATABASE).await?;
+            let ready = || {
+                let set = cluster.get(STATEFULSETS, "default", "db").map(|set| set.value()).unwrap_or_default();
+                if set["status"]["readyReplicas"] == 3 { Ok(()) } else { Err(set["status"].to_string()) }
+            };
+            cluster.eventually("three are ready", ready).await?;
+            assert_eq!(cluster.list(VOLUMES, "").len(), 3);
+            cluster.delete(STATEFULSETS, "default", "db").await?;
+            for claim in cluster.list(CLAIMS, "default") {
+                cluster.delete(CLAIMS, "default", &claim.meta().name).await?;
+            }
+            let left = || match (cluster.list(CLAIMS, "default").len(), cluster.list(VOLUMES, "").len()) {
+                (0, 0) => Ok(()),
+                (claims, volumes) => Err(format!("{claims} claims, {volumes} volumes")),
+            };
+            cluster.eventually("all are gone", left).await?;
+            for node in cluster.nodes() {
+                assert_eq!(cluster.volume_directories(&node.name), [""; 0]);
+            }
+            Ok(())
+        });
+    }
 }
