@@ -14,6 +14,9 @@ use tokio::time::Instant;
 const BACKOFF_INITIAL: Duration = Duration::from_secs(1);
 /// Longest back-off.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// A Pod that is refused for the same reason as before is told so again after this time (upstream:
+/// `client-go/tools/events`).
+const REMINDER: Duration = Duration::from_secs(360);
 /// A refused Pod is tried again after this time although nothing happened, as a safety net.
 const UNSCHEDULABLE_MAX: Duration = Duration::from_secs(300);
 
@@ -41,6 +44,8 @@ struct Entry {
     priority: i32,
     arrival: u64,
     attempts: u32,
+    /// When its user was told last why it has no node.
+    told: Option<Instant>,
     place: Place,
 }
 
@@ -70,7 +75,7 @@ impl SchedulingQueue {
             return;
         }
         state.arrivals += 1;
-        let entry = Entry { priority, arrival: state.arrivals, attempts: 0, place: Place::Active };
+        let entry = Entry { priority, arrival: state.arrivals, attempts: 0, told: None, place: Place::Active };
         state.active.insert((Reverse(priority), entry.arrival, key.to_owned()));
         state.known.insert(key.to_owned(), entry);
         drop(state);
@@ -126,6 +131,18 @@ impl SchedulingQueue {
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Whether to tell why a Pod has no node: for `news` at once, else once in a while.
+    pub(crate) fn is_worth_telling(&self, key: &str, news: bool) -> bool {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let Some(entry) = state.known.get_mut(key) else { return news };
+        let due = news || entry.told.is_none_or(|told| now >= told + REMINDER);
+        if due {
+            entry.told = Some(now);
+        }
+        due
     }
 
     /// The next Pod, as soon as there is one.

@@ -221,10 +221,14 @@ impl Scheduler {
     async fn tell(&self, object: &Object, info: &PodInfo, error: &FitError, nominated: Option<Value>) {
         let text = error.to_string();
         let about = ObjectReference::to(PODS, object);
-        self.recorder.event(about, EventType::Warning, "FailedScheduling", text.clone());
         let said = Said { of: "PodScheduled", status: "False", reason: "Unschedulable", message: &text };
         let mut status = json!({});
-        if let Some(condition) = said.unless_known(&info.pod, &*self.clock) {
+        let news = said.unless_known(&info.pod, &*self.clock);
+        // Others come and go, and it may be tried many times a second for that.
+        if self.queue.is_worth_telling(&object.meta().key(), news.is_some()) {
+            self.recorder.event(about, EventType::Warning, "FailedScheduling", text.clone());
+        }
+        if let Some(condition) = news {
             status["conditions"] = json!([condition]);
         }
         if let Some(nominated) = nominated {

@@ -79,3 +79,14 @@ async fn a_removed_pod_does_not_come() {
     queue.remove("a");
     assert_eq!(queue.next().await, "b");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_same_reason_is_told_once_in_a_while() {
+    let queue = SchedulingQueue::default();
+    queue.add("a", 0);
+    assert!(queue.is_worth_telling("a", true));
+    assert!(!queue.is_worth_telling("a", false));
+    assert!(queue.is_worth_telling("a", true), "another reason");
+    tokio::time::advance(Duration::from_secs(360)).await;
+    assert!(queue.is_worth_telling("a", false));
+}
