@@ -99,8 +99,17 @@ fn refusal(claim: &PersistentVolumeClaim, class: &StorageClass) -> Option<String
     if spec.data_source.is_some() || spec.data_source_ref.is_some() {
         return Some(format!("{PROVISIONER} makes empty volumes, and none from a data source"));
     }
+    let name = class.metadata.name.as_deref().unwrap_or_default();
+    if let Some(options) = class.mount_options.as_ref().filter(|options| !options.is_empty()) {
+        let options = options.join(" ");
+        return Some(format!(
+            "Mount options are not supported by the provisioner but StorageClass {name:?} has mount options [{options}]"
+        ));
+    }
+    if let Some((parameter, _)) = class.parameters.as_ref().and_then(|parameters| parameters.first_key_value()) {
+        return Some(format!("{PROVISIONER} has no parameters, and StorageClass {name:?} names {parameter:?}"));
+    }
     if class.volume_binding_mode.as_deref() != Some("WaitForFirstConsumer") {
-        let name = class.metadata.name.as_deref().unwrap_or_default();
         return Some(format!(
             "{PROVISIONER} has to know the Pod's node: StorageClass {name:?} needs the volumeBindingMode \
              WaitForFirstConsumer"
@@ -132,7 +141,6 @@ pub(super) fn persistent_volume(
                 "uid": meta.uid, "resourceVersion": meta.resource_version,
             },
             "local": {"path": path},
-            "mountOptions": class.and_then(|class| class.mount_options.as_ref()),
             "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
             "persistentVolumeReclaimPolicy": policy,
             "storageClassName": class_of_claim(claim),

@@ -84,6 +84,19 @@ fn what_a_directory_can_not_be_is_refused() {
         let claim = a_claim(json!({"spec": spec}));
         assert_eq!(step(&claim, &plain, Some(&node())), ClaimStep::Refuse(wanted.to_owned()));
     }
+    for (more, wanted) in [
+        (
+            json!({"mountOptions": ["ro", "noexec"]}),
+            "Mount options are not supported by the provisioner but StorageClass \"standard\" has mount options [ro noexec]",
+        ),
+        (
+            json!({"parameters": {"nodePath": "/etc"}}),
+            "skiff/local-path has no parameters, and StorageClass \"standard\" names \"nodePath\"",
+        ),
+    ] {
+        let refused = ClaimStep::Refuse(wanted.to_owned());
+        assert_eq!(step(&a_claim(json!({})), &class(more), Some(&node())), refused);
+    }
     let at_once = class(json!({"volumeBindingMode": "Immediate"}));
     let wanted = "skiff/local-path has to know the Pod's node: StorageClass \"standard\" needs the volumeBindingMode \
         WaitForFirstConsumer";
