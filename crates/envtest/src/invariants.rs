@@ -5,6 +5,7 @@
 //! - A ReplicaSet's controller makes no Pod beyond the set's replicas, and a Deployment's controller raises no set so that
 //!   all sets together are above replicas + maxSurge. So no more Pods than that are alive, but for those that a set of fewer
 //!   replicas has yet to delete.
+//! - A volume is bound to one claim at a time.
 //! - Once all replicas of a Deployment were available, never fewer than replicas − maxUnavailable are.
 //!
 //! Numbers that a user has changed a moment ago still count: those who act on the old ones can't know yet.
@@ -26,6 +27,7 @@ const PODS: &str = "/registry/pods/";
 const SETS: &str = "/registry/replicasets/";
 const DEPLOYMENTS: &str = "/registry/deployments/";
 const NODES: &str = "/registry/minions/";
+const CLAIMS: &str = "/registry/persistentvolumeclaims/";
 
 /// The state that the commits so far have made, and the first invariant that one of them broke.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub struct Invariants {
     deployments: BTreeMap<String, Watched<Deployment>>,
     /// The node of every Pod that was ever bound, by uid.
     bound: BTreeMap<String, String>,
+    /// The volumes of the claims that are bound.
+    volumes: BTreeMap<Arc<str>, String>,
     broken: Option<(u64, String)>,
 }
 
@@ -88,6 +92,7 @@ impl Invariants {
             sets: BTreeMap::new(),
             deployments: BTreeMap::new(),
             bound: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             broken: None,
         }
     }
@@ -123,6 +128,8 @@ impl Invariants {
             self.set_changed(now, revision, committed, value.and_then(|value| replica_set(value)));
         } else if key.starts_with(DEPLOYMENTS) {
             self.deployment_changed(now, revision, committed, value.and_then(|value| deployment(value)));
+        } else if key.starts_with(CLAIMS) {
+            self.claim_changed(revision, key, value.and_then(|value| model::bound_volume(value)));
         } else if key.starts_with(NODES) && value.is_some_and(|value| model::node_is_lost(value)) {
             // Nobody can promise anything of the Pods there.
             self.deployments.values_mut().for_each(|deployment| deployment.reached = None);
@@ -158,6 +165,15 @@ impl Invariants {
             self.check_set(now, revision, set.as_deref());
         }
         self.check_available(revision, set);
+    }
+
+    fn claim_changed(&mut self, revision: u64, key: Arc<str>, volume: Option<String>) {
+        let Some(volume) = volume else { return drop(self.volumes.remove(&key)) };
+        if let Some((other, _)) = self.volumes.iter().find(|(other, of_other)| **other != key && **of_other == volume) {
+            let what = format!("{key} and {other} both are bound to {volume}");
+            self.break_at(revision, what);
+        }
+        self.volumes.insert(key, volume);
     }
 
     fn alive(&self, set: &str) -> impl Iterator<Item = &Pod> {

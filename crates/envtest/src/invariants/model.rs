@@ -100,6 +100,12 @@ pub(super) fn deployment(bytes: &[u8]) -> Option<Deployment> {
     })
 }
 
+/// The volume of a claim that is bound.
+pub(super) fn bound_volume(bytes: &[u8]) -> Option<String> {
+    let object: Value = serde_json::from_slice(bytes).ok()?;
+    (object["status"]["phase"] == "Bound").then(|| text(&object["spec"]["volumeName"]))
+}
+
 /// A number, or percents of `of`, rounded.
 fn share(value: &Value, of: i64, up: bool) -> i64 {
     let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());

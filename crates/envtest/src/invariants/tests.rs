@@ -88,6 +88,20 @@ fn a_shared_address_is_seen() {
 }
 
 #[test]
+fn a_volume_of_two_claims_is_seen() {
+    let mut writer = healthy();
+    let claim = |phase: &str| json!({"metadata": {}, "spec": {"volumeName": "v"}, "status": {"phase": phase}});
+    writer.put("persistentvolumeclaims/default/a", &claim("Bound"));
+    writer.put("persistentvolumeclaims/default/b", &claim("Pending"));
+    writer.invariants.verdict().expect("one of them has it");
+    writer.put("persistentvolumeclaims/default/a", &claim("Lost"));
+    writer.put("persistentvolumeclaims/default/b", &claim("Bound"));
+    writer.invariants.verdict().expect("the other one has it now");
+    writer.put("persistentvolumeclaims/default/a", &claim("Bound"));
+    writer.broken("both are bound to v");
+}
+
+#[test]
 fn a_pod_too_many_is_seen() {
     let mut writer = healthy();
     writer.pod("c", "node-1", "10.244.1.2", "False");
