@@ -4,6 +4,7 @@
 //! Absent on purpose, until what they need exists: limits and free space of CSI drivers (`NodeVolumeLimits`), a plugin for
 //! dynamic resources, extenders, profiles other than the default one.
 
+mod binding;
 mod cache;
 mod changes;
 mod framework;

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use api::resources::{NODES, PODDISRUPTIONBUDGETS, PODS};
-use apimachinery::{Object, Reason};
-use client::{Client, EventRecorder, EventType, Informer, Informers, ObjectReference, PatchKind, Target};
+use apimachinery::Object;
+use client::{Client, EventRecorder, EventType, Informer, Informers, ObjectReference};
 use component_base::{Clock, Random, Supervisor, watch};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::binding::{Binder, Decided, write_status};
 use crate::cache::Cache;
 use crate::changes::{self, NAME, node_of, wants_node};
 use crate::pod_info::PodInfo;
@@ -21,7 +22,6 @@ use crate::schedule::{FitError, Framework};
 use crate::snapshot::Snapshot;
 use crate::volume_binder::VolumeBinder;
 use crate::volume_changes::Follower;
-use crate::volumes::Reservation;
 
 /// What the scheduler is given.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ struct Scheduler {
     pods: Informer,
     budgets: Informer,
     cache: Arc<Mutex<Cache>>,
-    volume_binder: VolumeBinder,
+    binder: Binder,
 }
 
 /// Starts the scheduler.
@@ -64,8 +64,15 @@ pub fn start(config: SchedulerConfig) {
         Follower { pods: pods.clone(), nodes, queue: queue.clone(), cache: cache.clone(), news: news.clone() };
     let (claims, volumes) = follower.follow(&config.informers);
     let client = config.client.clone();
-    let volume_binder = VolumeBinder { client, claims, volumes, pods: pods.clone(), cache: cache.clone(), news };
-    let recorder = EventRecorder::start(config.client.clone(), &config.supervisor, config.clock.clone(), NAME, "");
+    let recorder = EventRecorder::start(client.clone(), &config.supervisor, config.clock.clone(), NAME, "");
+    let binder = Binder {
+        client: client.clone(),
+        recorder: recorder.clone(),
+        clock: config.clock.clone(),
+        queue: queue.clone(),
+        cache: cache.clone(),
+        volumes: VolumeBinder { client, claims, volumes, pods: pods.clone(), cache: cache.clone(), news },
+    };
     let scheduler = Arc::new(Scheduler {
         client: config.client,
         informers: config.informers,
@@ -78,7 +85,7 @@ pub fn start(config: SchedulerConfig) {
         pods,
         budgets,
         cache,
-        volume_binder,
+        binder,
     });
     config.supervisor.spawn_until_shutdown("scheduler", async move {
         scheduler.informers.synced().await;
@@ -111,7 +118,8 @@ impl Scheduler {
                     cache.assume(&decision.node, info.clone());
                     cache.reserve(&decision.node, &info)
                 };
-                self.bind(object, decision.node, reservation);
+                let decided = Decided { object, info, node: decision.node, reservation };
+                self.supervisor.spawn("bind", self.binder.clone().bind(decided));
             }
             Err(error) => self.refuse(object, info, snapshot, error).await,
         }
@@ -171,52 +179,6 @@ impl Scheduler {
         decided.nomination
     }
 
-    /// Carries out the decision; the Pod goes back to the queue if that fails.
-    fn bind(&self, object: Arc<Object>, node: String, reservation: Reservation) {
-        let (client, recorder, queue, cache) =
-            (self.client.clone(), self.recorder.clone(), self.queue.clone(), self.cache.clone());
-        let volume_binder = self.volume_binder.clone();
-        self.supervisor.spawn("bind", async move {
-            let meta = object.meta();
-            let failed = |text: String| {
-                {
-                    let mut cache = cache.lock();
-                    cache.forget(&meta.uid);
-                    if !reservation.is_empty() {
-                        cache.volumes_mut().release(&reservation);
-                    }
-                }
-                let about = ObjectReference::to(PODS, &object);
-                recorder.event(about, EventType::Warning, "FailedScheduling", text);
-                queue.failed(&meta.key());
-                queue.move_all();
-            };
-            if !reservation.is_empty()
-                && let Err(why) = volume_binder.bind(&object, &node, &reservation).await
-            {
-                return failed(format!("running PreBind plugin \"VolumeBinding\": {why}"));
-            }
-            let target = Target::object(PODS, &meta.namespace, &meta.name).subresource("binding");
-            let body = json!({
-                "apiVersion": "v1", "kind": "Binding",
-                "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
-                "target": {"kind": "Node", "name": node},
-            });
-            match client.create_subresource(target, body).await {
-                Ok(_) => {
-                    let about = ObjectReference::to(PODS, &object);
-                    let text = format!("Successfully assigned {} to {node}", meta.key());
-                    recorder.event(about, EventType::Normal, "Scheduled", text);
-                }
-                Err(error) if error.reason == Reason::NotFound => {
-                    cache.lock().forget(&meta.uid);
-                    queue.remove(&meta.key());
-                }
-                Err(error) => failed(format!("binding rejected: {error}")),
-            }
-        });
-    }
-
     /// Says in an Event and in the Pod's status why it has no node, and on which it waits for room, if that changed.
     async fn tell(&self, object: &Object, info: &PodInfo, error: &FitError, nominated: Option<Value>) {
         let text = error.to_string();
@@ -237,11 +199,6 @@ impl Scheduler {
         if status.as_object().is_some_and(serde_json::Map::is_empty) {
             return;
         }
-        let (meta, patch) = (object.meta(), json!({"status": status}));
-        if let Err(error) =
-            self.client.patch_status(PODS, &meta.namespace, &meta.name, PatchKind::Strategic, patch).await
-        {
-            tracing::debug!(pod = %meta.key(), error = %error, "failed to write the scheduling condition");
-        }
+        write_status(&self.client, object, status).await;
     }
 }

@@ -174,6 +174,7 @@ fn a_provisioner_that_can_not_gets_another_try_and_nobody_waits_forever() {
         cluster.client().patch(CLAIMS, "default", "data", PatchKind::Merge, refuse).await?;
         let prefix = "running PreBind plugin \"VolumeBinding\": binding volumes:";
         told(cluster, "p", "FailedScheduling", &format!("{prefix} provisioning failed for PVC \"data\"")).await?;
+        assert_eq!(found(cluster, "p")["status"]["conditions"][0]["reason"], "SchedulerError");
         selected(cluster, "data").await?;
         cluster.pass(Duration::from_secs(601)).await?;
         told(cluster, "p", "FailedScheduling", &format!("{prefix} context deadline exceeded")).await?;
