@@ -220,7 +220,8 @@ impl PodHands {
         if let Err(message) = self.write_volumes(&referred, "").await {
             // Who is told of the change needs no next try.
             let retry = if self.follow_claims(&referred.claimed) { FOLLOWED_RETRY } else { SETUP_RETRY };
-            return Err(SetUpFailure { reason: "FailedMount", message, retry });
+            let reason = if message.starts_with("MapVolume.") { "FailedMapVolume" } else { "FailedMount" };
+            return Err(SetUpFailure { reason, message, retry });
         }
         let log_directory = self.log_directory();
         let mut sandbox = config::sandbox(&self.pod, attempt, log_directory.clone(), &self.shared.config.cluster_dns());
