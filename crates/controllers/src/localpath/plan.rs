@@ -99,6 +99,9 @@ fn refusal(claim: &PersistentVolumeClaim, class: &StorageClass) -> Option<String
     if spec.data_source.is_some() || spec.data_source_ref.is_some() {
         return Some(format!("{PROVISIONER} makes empty volumes, and none from a data source"));
     }
+    if let Some(attributes) = spec.volume_attributes_class_name.as_deref().filter(|name| !name.is_empty()) {
+        return Some(format!("{PROVISIONER} knows no attributes of volumes, and the claim asks for {attributes:?}"));
+    }
     let name = class.metadata.name.as_deref().unwrap_or_default();
     if let Some(options) = class.mount_options.as_ref().filter(|options| !options.is_empty()) {
         let options = options.join(" ");

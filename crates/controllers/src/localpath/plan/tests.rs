@@ -80,6 +80,10 @@ fn what_a_directory_can_not_be_is_refused() {
         (json!({"volumeMode": "Block"}), "skiff/local-path does not support block volume provisioning"),
         (json!({"selector": {}}), "claim Selector is not supported"),
         (json!({"dataSource": source}), "skiff/local-path makes empty volumes, and none from a data source"),
+        (
+            json!({"volumeAttributesClassName": "gold"}),
+            "skiff/local-path knows no attributes of volumes, and the claim asks for \"gold\"",
+        ),
     ] {
         let claim = a_claim(json!({"spec": spec}));
         assert_eq!(step(&claim, &plain, Some(&node())), ClaimStep::Refuse(wanted.to_owned()));
