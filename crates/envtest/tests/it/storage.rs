@@ -173,6 +173,22 @@ fn a_claim_without_a_class_gets_the_default_one_also_later() {
 }
 
 #[test]
+fn a_claim_names_the_pod_that_has_no_node() {
+    check(&Options::new(316), async |cluster| {
+        cluster.client().create(CLAIMS, "default", claim(Value::Null)).await?;
+        told(cluster, "data", "WaitForFirstConsumer").await?;
+        cluster.pass(Duration::from_secs(1)).await?;
+        let mut nowhere = pod();
+        nowhere["spec"]["nodeSelector"] = json!({"disk": "none"});
+        cluster.client().create(PODS, "default", nowhere).await?;
+        let text = told(cluster, "data", "WaitForPodScheduled").await?;
+        assert_eq!(text, "waiting for pod p to be scheduled");
+        assert_eq!(cluster.list(VOLUMES, "").len(), 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn the_class_is_made_once_in_a_clusters_life() {
     check(&Options::new(304), async |cluster| {
         let names =
