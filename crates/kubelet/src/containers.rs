@@ -470,6 +470,8 @@ impl PodHands {
             node_memory_bytes: self.shared.config.facts.memory_bytes,
         })?;
         config.devices = volumes::devices(container, &referred.claimed);
+        let groups = volumes::groups(&referred.claimed, &config.security_context.supplemental_groups);
+        config.security_context.supplemental_groups.extend(groups);
         Ok(config)
     }
 
@@ -515,13 +517,14 @@ impl PodHands {
                 mounts.push(Mount { image, image_sub_path, container_path, readonly: true, ..Mount::default() });
                 continue;
             }
+            let read_only = claimed.is_some_and(|claimed| claimed.is_read_only());
             if !sub_path.is_empty() {
-                sub_paths.push((mounts.len(), base.clone(), sub_path, mount.name.clone()));
+                sub_paths.push((mounts.len(), base.clone(), sub_path, read_only, mount.name.clone()));
             }
             mounts.push(Mount {
                 host_path: base,
                 container_path: PathBuf::from(&mount.mount_path),
-                readonly: mount.read_only == Some(true) || claimed.is_some_and(|claimed| claimed.is_read_only()),
+                readonly: mount.read_only == Some(true) || read_only,
                 recursive_read_only,
                 propagation: config::propagation(mount.mount_propagation.as_deref()),
                 ..Mount::default()
@@ -542,8 +545,8 @@ impl PodHands {
         let done = self.shared.supervisor.blocking(move || -> std::io::Result<Vec<(usize, PathBuf)>> {
             use std::os::unix::fs::PermissionsExt;
             let mut resolved = Vec::with_capacity(sub_paths.len());
-            for (mount, base, sub_path, volume) in sub_paths {
-                let path = volumes::resolve_sub_path(&base, &sub_path).map_err(|error| {
+            for (mount, base, sub_path, read_only, volume) in sub_paths {
+                let path = volumes::resolve_sub_path(&base, &sub_path, read_only).map_err(|error| {
                     let what = format!("failed to prepare subPath for volumeMount {volume:?} of container {called:?}");
                     std::io::Error::other(format!("{what}: {error}"))
                 })?;

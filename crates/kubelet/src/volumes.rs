@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Volume};
 
-pub(crate) use claims::{Claimed, VolumesInUse, devices, refusal};
+pub(crate) use claims::{Claimed, VolumesInUse, devices, groups, refusal};
 pub(crate) use removal::remove;
 pub(crate) use sub_path::resolve as resolve_sub_path;
 pub(crate) use trust::TrustBundles;

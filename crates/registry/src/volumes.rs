@@ -24,7 +24,8 @@ pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// Where the class stood before it had a field.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
-fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+/// An object's annotation.
+pub fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
 }
 

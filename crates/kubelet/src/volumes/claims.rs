@@ -17,13 +17,16 @@ use client::EventType;
 use cri::Device;
 use k8s_openapi::api::core::v1::{Container, Node, PersistentVolume, VolumeDevice};
 use parking_lot::Mutex;
-use registry::volumes::{fits_labels, mode};
+use registry::volumes::{annotation, fits_labels, mode};
 
 use super::ownership::{self, Group};
 use crate::containers::PodHands;
 use crate::names;
 
 pub(crate) use check::refusal;
+
+/// On volumes: the group that may use what is in them.
+const GROUP: &str = "pv.beta.kubernetes.io/gid";
 
 /// The volumes of claims by the names of the Pod's volumes, or why there is none.
 pub(crate) type Claimed = BTreeMap<String, Result<ClaimedVolume, Unusable>>;
@@ -145,6 +148,13 @@ impl ClaimedVolume {
         }
         Ok(Kind::Local)
     }
+}
+
+/// The groups that volumes are for, without those in `known`.
+pub(crate) fn groups(claimed: &Claimed, known: &[u32]) -> BTreeSet<u32> {
+    let volumes = claimed.values().filter_map(|found| found.as_ref().ok());
+    let group = |claimed: &ClaimedVolume| annotation(&claimed.volume.metadata, GROUP)?.parse().ok();
+    volumes.filter_map(group).filter(|group| !known.contains(group)).collect()
 }
 
 /// The devices that a container gets.

@@ -9,9 +9,9 @@ fn leads_out(sub_path: &str) -> io::Error {
     io::Error::other(format!("{sub_path:?} leads out of the volume"))
 }
 
-/// Finds `sub_path` in the volume at `base`, and makes the directories that are missing as open as that. Containers write to volumes: a link
-/// among them that leads out of the volume leads nowhere.
-pub(crate) fn resolve(base: &Path, sub_path: &str) -> io::Result<PathBuf> {
+/// Finds `sub_path` in the volume at `base`. Directories that are missing are made, as open as that, unless the volume is
+/// `read_only`. Containers write to volumes: a link among them that leads out of the volume leads nowhere.
+pub(crate) fn resolve(base: &Path, sub_path: &str, read_only: bool) -> io::Result<PathBuf> {
     let base = base.canonicalize()?;
     let mode = fs::metadata(&base)?.permissions().mode() & 0o7777;
     let mut found = base.clone();
@@ -22,7 +22,7 @@ pub(crate) fn resolve(base: &Path, sub_path: &str) -> io::Result<PathBuf> {
             _ => return Err(leads_out(sub_path)),
         }
         match fs::symlink_metadata(&found) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !read_only => {
                 fs::DirBuilder::new().mode(0o700).create(&found)?;
                 // Whatever the umask is.
                 fs::set_permissions(&found, fs::Permissions::from_mode(mode))?;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
 
 use super::check::{Used, check_claim, check_use, check_volume, refusal};
-use super::{Claimed, ClaimedVolume, Kind, Unusable, VolumesInUse, set_up};
+use super::{Claimed, ClaimedVolume, Kind, Unusable, VolumesInUse, groups, set_up};
 use crate::volumes::ownership::Group;
 
 fn volume(spec: Value) -> Arc<PersistentVolume> {
@@ -126,6 +126,19 @@ fn what_is_not_served_is_told() {
     );
     let read_only = |spec: Value| ClaimedVolume { volume: volume(spec), read_only: false }.is_read_only();
     assert!(read_only(json!({"mountOptions": ["ro"]})) && !read_only(json!({})));
+}
+
+#[test]
+fn containers_get_the_groups_of_volumes() {
+    let of = |group: &str| {
+        let meta = json!({"name": "v", "annotations": {"pv.beta.kubernetes.io/gid": group}});
+        let volume: PersistentVolume = serde_json::from_value(json!({"metadata": meta, "spec": {}})).unwrap();
+        Ok(ClaimedVolume { volume: Arc::new(volume), read_only: false })
+    };
+    let claimed: Claimed = [("a", "777"), ("b", "12"), ("c", "none"), ("d", "777")]
+        .map(|(name, group)| (name.to_owned(), of(group)))
+        .into();
+    assert_eq!(groups(&claimed, &[12]).into_iter().collect::<Vec<_>>(), [777]);
 }
 
 #[test]

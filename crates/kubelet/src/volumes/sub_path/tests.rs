@@ -13,13 +13,14 @@ fn links_lead_out_of_no_volume() {
     symlink("there", volume.join("within")).unwrap();
     symlink("nowhere", volume.join("broken")).unwrap();
     let volume = volume.canonicalize().unwrap();
-    assert_eq!(resolve(&volume, "there").unwrap(), volume.join("there"));
-    assert_eq!(resolve(&volume, "within/a/b").unwrap(), volume.join("there/a/b"));
+    assert_eq!(resolve(&volume, "there", true).unwrap(), volume.join("there"));
+    assert_eq!(resolve(&volume, "within/a/b", false).unwrap(), volume.join("there/a/b"));
     let mode = fs::metadata(volume.join("there/a/b")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o777, "as open as the volume");
     for sub_path in ["out", "out/new", "within/../out", "broken"] {
-        assert!(resolve(&volume, sub_path).is_err(), "{sub_path}");
+        assert!(resolve(&volume, sub_path, false).is_err(), "{sub_path}");
     }
     assert!(!directory.join("new").exists());
+    assert!(resolve(&volume, "there/new", true).is_err() && !volume.join("there/new").exists());
     fs::remove_dir_all(&directory).unwrap();
 }
