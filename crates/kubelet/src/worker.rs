@@ -365,6 +365,10 @@ impl Worker {
         }
         if self.life == Life::Running && tokio::time::Instant::now() >= self.refresh_at {
             self.refresh_at = tokio::time::Instant::now() + REFRESH;
+            // Who sets the Pod up writes them all.
+            if self.setting_up {
+                return;
+            }
             let (hands, pod_ip) = (self.hands.clone(), self.view.pod_ip.clone());
             self.work.push(Box::pin(async move {
                 let referred = hands.referred().await;
