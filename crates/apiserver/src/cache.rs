@@ -9,7 +9,7 @@ use std::sync::Arc;
 use api::resources::CUSTOMRESOURCEDEFINITIONS;
 use api::storage_prefix;
 use apimachinery::conversion::Converter;
-use apimachinery::{Object, Reader, Resource};
+use apimachinery::{ApiError, Object, Reader, Resource};
 use component_base::watch;
 use datastore::{Datastore, Event, Revision};
 use parking_lot::RwLock;
@@ -62,6 +62,17 @@ pub struct Caches {
     catalog: Catalog,
     converter: Arc<dyn Converter>,
     applied: watch::Sender<u64>,
+    /// Whether the publisher has ended: nothing else will be applied.
+    ended: watch::Sender<bool>,
+}
+
+/// Says so when the publisher ends, however it does.
+struct Ending<'a>(&'a watch::Sender<bool>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// Events since a revision are gone.
@@ -177,6 +188,7 @@ impl Caches {
             catalog: Catalog::default(),
             converter,
             applied: watch::Sender::new(at.0),
+            ended: watch::Sender::new(false),
         };
         // Definitions first: they say where the objects of custom resources belong.
         let definitions = format!("{ROOT}{}/", storage_prefix(CUSTOMRESOURCEDEFINITIONS));
@@ -197,6 +209,7 @@ impl Caches {
 
     /// Follows the datastore from `at` until it is closed.
     pub async fn publish(self: Arc<Self>, datastore: Arc<dyn Datastore>, at: Revision) {
+        let _ending = Ending(&self.ended);
         let mut events = match datastore.watch(ROOT, at) {
             Ok(events) => events,
             Err(error) => return tracing::error!(error = %error, "the watch cache can't follow the datastore"),
@@ -287,9 +300,15 @@ impl Caches {
         *self.applied.borrow()
     }
 
-    /// Returns when all caches are current up to `revision`. False if the publisher has ended.
-    pub async fn wait_for(&self, revision: u64) -> bool {
-        self.applied.subscribe().wait_for(|applied| *applied >= revision).await.is_ok()
+    /// Returns when all caches are current up to `revision`. `Err` if they never will be, since the server ends.
+    pub async fn wait_for(&self, revision: u64) -> Result<(), ApiError> {
+        let (mut applied, mut ended) = (self.applied.subscribe(), self.ended.subscribe());
+        let current = tokio::select! {
+            biased;
+            current = applied.wait_for(|applied| *applied >= revision) => current.is_ok(),
+            _ = ended.wait_for(|ended| *ended) => false,
+        };
+        if current { Ok(()) } else { Err(ApiError::unavailable("the server is shutting down")) }
     }
 
     /// What wakes those that wait for progress of any resource.

@@ -32,7 +32,8 @@ pub trait Reconciler: Send + Sync + 'static {
     async fn reconcile(&self, key: &str) -> Result<Outcome, ReconcileError>;
 }
 
-/// Starts `workers` workers on `queue`. The queue closes when the supervisor shuts down.
+/// Starts `workers` workers on `queue`. The queue closes when the supervisor shuts down; what is under way then is dropped:
+/// what it waits for may not come any more, and the next life takes it up.
 pub fn run_controller(supervisor: &Supervisor, queue: &WorkQueue, workers: usize, reconciler: Arc<dyn Reconciler>) {
     let name = reconciler.name();
     let (closing, shutdown) = (queue.clone(), supervisor.shutdown());
@@ -42,7 +43,7 @@ pub fn run_controller(supervisor: &Supervisor, queue: &WorkQueue, workers: usize
     });
     for worker in 0..workers {
         let (queue, reconciler) = (queue.clone(), reconciler.clone());
-        supervisor.spawn(format!("{name}-{worker}"), async move {
+        supervisor.spawn_until_shutdown(format!("{name}-{worker}"), async move {
             while let Some(key) = queue.next().await {
                 work(&queue, &*reconciler, &key).await;
                 queue.done(&key);

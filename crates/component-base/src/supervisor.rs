@@ -2,11 +2,14 @@
 //! for all of them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -16,9 +19,36 @@ use tracing::Instrument;
 #[derive(Debug, Clone, Default)]
 pub struct Supervisor {
     tasks: TaskTracker,
+    names: Names,
     token: CancellationToken,
     /// Blocking work is done by the task that asks for it.
     inline: bool,
+}
+
+/// How the tasks are called that run.
+#[derive(Debug, Clone, Default)]
+struct Names(Arc<Mutex<(u64, BTreeMap<u64, Cow<'static, str>>)>>);
+
+/// A task's entry among the names, for as long as it runs.
+struct Named {
+    names: Names,
+    number: u64,
+}
+
+impl Names {
+    fn enter(&self, name: Cow<'static, str>) -> Named {
+        let mut names = self.0.lock();
+        names.0 += 1;
+        let number = names.0;
+        names.1.insert(number, name);
+        Named { names: self.clone(), number }
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        self.names.0.lock().1.remove(&self.number);
+    }
 }
 
 /// Tells a task that it should finish.
@@ -45,7 +75,12 @@ impl Supervisor {
 
     /// A scope whose shutdown does not touch this one; it is shut down when this one is.
     pub fn child(&self) -> Self {
-        Self { tasks: self.tasks.clone(), token: self.token.child_token(), inline: self.inline }
+        Self {
+            tasks: self.tasks.clone(),
+            names: self.names.clone(),
+            token: self.token.child_token(),
+            inline: self.inline,
+        }
     }
 
     /// Runs `future` as a task called `name`. It is awaited at shutdown, so it must watch [`Supervisor::shutdown`] if it
@@ -58,7 +93,9 @@ impl Supervisor {
     {
         let name = name.into();
         let span = tracing::info_span!("task", name = %name);
+        let named = self.names.enter(name.clone());
         let guarded = async move {
+            let _named = named;
             match AssertUnwindSafe(future).catch_unwind().await {
                 Ok(value) => Some(value),
                 Err(panic) => {
@@ -100,11 +137,14 @@ impl Supervisor {
         self.token.cancel();
     }
 
-    /// Tells all tasks to finish and waits for them, at most `deadline`. False if some were still running then.
-    pub async fn drain(&self, deadline: Duration) -> bool {
+    /// Tells all tasks to finish and waits for them, at most `deadline`. `Err` has the names of those that still run then.
+    pub async fn drain(&self, deadline: Duration) -> Result<(), Vec<Cow<'static, str>>> {
         self.begin_shutdown();
         self.tasks.close();
-        tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok()
+        match tokio::time::timeout(deadline, self.tasks.wait()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.names.0.lock().1.values().cloned().collect()),
+        }
     }
 }
 

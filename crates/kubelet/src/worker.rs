@@ -252,7 +252,7 @@ impl Worker {
         }
         self.take_ephemeral();
         self.recall_ended(newest.is_some());
-        let Some(sandbox) = newest else { return };
+        let Some(sandbox) = newest else { return self.recall_restarts() };
         self.sandbox_attempt = sandbox.metadata.attempt;
         self.take_sandbox(sandbox);
         let filter = ContainerFilter { labels, ..ContainerFilter::default() };
@@ -287,6 +287,7 @@ impl Worker {
                 ContainerState::Created => {}
             }
         }
+        self.recall_restarts();
     }
 
     /// A Pod that has ended stays ended, even if its containers are gone from the node.
@@ -540,6 +541,7 @@ impl Worker {
                         for (_, view) in self.views.iter_mut().filter(|(name, _)| !once(name)) {
                             if let Doing::Running { .. } | Doing::Stopping { .. } = view.doing {
                                 view.doing = ContainerView::default().doing;
+                                view.restarts += 1;
                             }
                         }
                     }

@@ -81,7 +81,8 @@ async fn serve_until_signal(version: String, log: Log) -> io::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tasks.drain(DRAIN_MAX).await;
+    // Who is not done by then is cut off.
+    let _ = tasks.drain(DRAIN_MAX).await;
     drop(accepting);
     Ok(())
 }

@@ -119,7 +119,7 @@ impl Scheduler {
                     cache.reserve(&decision.node, &info)
                 };
                 let decided = Decided { object, info, node: decision.node, reservation };
-                self.supervisor.spawn("bind", self.binder.clone().bind(decided));
+                self.supervisor.spawn_until_shutdown("bind", self.binder.clone().bind(decided));
             }
             Err(error) => self.refuse(object, info, snapshot, error).await,
         }
@@ -152,7 +152,7 @@ impl Scheduler {
             Executor { client: self.client.clone(), recorder: self.recorder.clone(), clock: self.clock.clone() };
         let (queue, waiting) = (self.queue.clone(), self.cache.lock().nominated_on(&candidate.node));
         // The Pod is tried again once its victims are told to go; what happens until then is not lost.
-        self.supervisor.spawn("preempt", async move {
+        self.supervisor.spawn_until_shutdown("preempt", async move {
             let done = executor.carry_out(&info, &candidate, &waiting).await;
             match done {
                 Ok(()) => queue.refused(&key),

@@ -62,8 +62,8 @@ async fn serve(directory: &Path) -> Result<()> {
     tracing::info!(cluster = %cluster.profile, "the cluster is up");
     terminated.recv().await;
     tracing::info!("told to end");
-    if !world.supervisor.drain(DRAIN).await {
-        tracing::warn!("some parts did not finish in time");
+    if let Err(parts) = world.supervisor.drain(DRAIN).await {
+        tracing::warn!(?parts, "some parts did not finish in time");
     }
     Ok(())
 }

@@ -160,15 +160,15 @@ impl Engine {
         };
         match self.datastore.commit(op).await {
             Ok(committed) => {
-                self.caches.wait_for(committed.revision.0).await;
+                let _ = self.caches.wait_for(committed.revision.0).await;
                 super::written(&stored, committed.revision.0).map(Some)
             }
             Err(CommitError::Conflict { found, .. }) => {
-                self.after_conflict(found.map(|kv| kv.mod_revision)).await;
+                self.after_conflict(found.map(|kv| kv.mod_revision)).await?;
                 Ok(None)
             }
             Err(CommitError::NotFound { .. }) => {
-                self.after_conflict(None).await;
+                self.after_conflict(None).await?;
                 Ok(None)
             }
             Err(other) => Err(commit_error(other)),

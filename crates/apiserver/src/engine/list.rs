@@ -89,11 +89,11 @@ impl Engine {
                 return Err(too_large(at, self.datastore.revision().0));
             }
             Some(at) => {
-                self.caches.wait_for(at).await;
+                self.caches.wait_for(at).await?;
             }
             // Every write goes through this process' datastore, so waiting for its revision makes the read linearizable.
             None => {
-                self.caches.wait_for(self.datastore.revision().0).await;
+                self.caches.wait_for(self.datastore.revision().0).await?;
             }
         }
         let revision = self.caches.applied();

@@ -46,7 +46,7 @@ impl Engine {
                 from
             }
             _ => {
-                self.caches.wait_for(self.datastore.revision().0).await;
+                self.caches.wait_for(self.datastore.revision().0).await?;
                 let at = self.caches.applied();
                 let mut objects = cache.list(&namespace_prefix(target.namespace));
                 objects.retain(|object| object.meta().resource_version <= at);

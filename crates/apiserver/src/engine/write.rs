@@ -152,7 +152,7 @@ impl Engine {
                 })?;
                 // The client may have seen a write that the cache has yet to take over.
                 if given > current.meta().resource_version && given <= self.datastore.revision().0 {
-                    self.caches.wait_for(given).await;
+                    self.caches.wait_for(given).await?;
                     continue;
                 }
                 return Err(ApiError::modified(resource.group, resource.plural, target.name));
@@ -340,7 +340,7 @@ impl Engine {
         match self.datastore.commit(op).await {
             Ok(committed) => self.published(target.resource, stored, committed.revision).await.map(Some),
             Err(CommitError::Conflict { found, .. }) => {
-                self.after_conflict(found.map(|kv| kv.mod_revision)).await;
+                self.after_conflict(found.map(|kv| kv.mod_revision)).await?;
                 Ok(None)
             }
             Err(other) => Err(commit_error(other)),
@@ -354,7 +354,8 @@ impl Engine {
         stored: &[u8],
         revision: Revision,
     ) -> Result<Arc<Object>, ApiError> {
-        self.caches.wait_for(revision.0).await;
+        // It is committed, whoever learns of it.
+        let _ = self.caches.wait_for(revision.0).await;
         match self.caches.of(resource).and_then(|cache| cache.event_at(revision.0)) {
             Some(event) => Ok(event.object),
             None => super::written(stored, revision.0),
@@ -362,9 +363,9 @@ impl Engine {
     }
 
     /// Lets the cache catch up with the write that won.
-    pub(super) async fn after_conflict(&self, found: Option<Revision>) {
+    pub(super) async fn after_conflict(&self, found: Option<Revision>) -> Result<(), ApiError> {
         let at = found.unwrap_or_else(|| self.datastore.revision());
-        self.caches.wait_for(at.0).await;
+        self.caches.wait_for(at.0).await
     }
 }
 

@@ -6,6 +6,7 @@ use api::resources::PODS;
 use apimachinery::{ApiError, Object, Operation, Reader};
 use component_base::Shutdown;
 use cri::ExecOptions;
+use futures_util::StreamExt;
 use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -39,6 +40,9 @@ pub(crate) async fn serve(
     match (route.resource.plural, route.subresource.as_str()) {
         ("pods", "log") if *request.method() == Method::GET => {
             let bytes = logs(server, route, query).await?;
+            // One that is followed would go on for as long as its container.
+            let ended = shutdown.clone();
+            let bytes: LogBytes = Box::pin(bytes.take_until(Box::pin(async move { ended.requested().await })));
             if !request.headers().contains_key(UPGRADE) {
                 let cell = parking_lot::Mutex::new(bytes);
                 let body = futures_util::stream::poll_fn(move |context| cell.lock().as_mut().poll_next(context));

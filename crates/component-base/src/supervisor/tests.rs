@@ -16,11 +16,11 @@ async fn drain_waits_for_tasks_and_reports_the_ones_that_stay() {
     let supervisor = Supervisor::new();
     let shutdown = supervisor.shutdown();
     supervisor.spawn("polite", async move { shutdown.requested().await });
-    assert!(supervisor.drain(Duration::from_secs(1)).await);
+    assert_eq!(supervisor.drain(Duration::from_secs(1)).await, Ok(()));
 
     let supervisor = Supervisor::new();
     supervisor.spawn("stubborn", std::future::pending::<()>());
-    assert!(!supervisor.drain(Duration::from_secs(1)).await);
+    assert_eq!(supervisor.drain(Duration::from_secs(1)).await, Err(vec!["stubborn".into()]));
 }
 
 #[tokio::test]

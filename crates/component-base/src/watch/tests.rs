@@ -18,7 +18,7 @@ async fn waiters_wake_in_the_order_in_which_they_came() {
     }
     tokio::task::yield_now().await;
     sender.send_replace(1);
-    assert!(supervisor.drain(Duration::from_secs(1)).await);
+    assert_eq!(supervisor.drain(Duration::from_secs(1)).await, Ok(()));
     assert_eq!(*woken.lock(), (0..32).collect::<Vec<_>>());
 }
 

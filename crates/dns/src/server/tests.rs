@@ -164,7 +164,7 @@ fn data(message: &Message) -> Vec<String> {
 }
 
 async fn end(tasks: Supervisor) {
-    assert!(tasks.drain(Duration::from_secs(5)).await, "all tasks end");
+    assert!(tasks.drain(Duration::from_secs(5)).await.is_ok(), "all tasks end");
 }
 
 #[tokio::test]

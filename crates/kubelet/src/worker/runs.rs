@@ -17,6 +17,20 @@ use crate::names;
 use crate::probe::{ProbeEvent, ProbeKind, ProbeTask};
 
 impl Worker {
+    /// Counts runs of which the node knows nothing any more, since their sandbox went while no kubelet looked: the status
+    /// still names them.
+    pub(super) fn recall_restarts(&mut self) {
+        let lists = ["containerStatuses", "initContainerStatuses"].map(|list| self.written[list].as_array());
+        for known in lists.into_iter().flatten().flatten() {
+            let Some(view) = known["name"].as_str().and_then(|name| self.views.get_mut(name)) else { continue };
+            let has_run = known["containerID"].as_str().is_some_and(|id| !id.is_empty());
+            if has_run && matches!(view.doing, Doing::Waiting { .. }) {
+                let count = known["restartCount"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+                view.restarts = view.restarts.max(count.saturating_add(1));
+            }
+        }
+    }
+
     pub(super) fn start_container(&mut self, name: &str, again: bool) {
         let Some(container) = self.container(name) else { return };
         let Some(sandbox) = self.sandbox.as_ref().map(|s| s.id.clone()) else { return };

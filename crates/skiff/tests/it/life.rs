@@ -105,6 +105,20 @@ fn stop_and_start_bring_the_pods_back() {
 }
 
 #[test]
+fn what_is_under_way_does_not_hold_up_a_stop() {
+    let cluster = with_deployment(1);
+    let mut follower = cluster.kubectl_started(&[], &["logs", "--follow", DEPLOYMENT]);
+    cluster.kubectl(&["scale", DEPLOYMENT, "--replicas=5"]).ok();
+    cluster.skiff(&["stop"]).ok();
+    follower.wait().expect("the log ends");
+    let log = cluster.read(&format!("clusters/{}/skiff.log", cluster.profile));
+    let log = String::from_utf8_lossy(&log);
+    assert!(log.contains("told to end") && !log.contains("did not finish in time"), "{log}");
+    cluster.start_again();
+    cluster.rollout_status(DEPLOYMENT);
+}
+
+#[test]
 fn clusters_that_start_at_once_or_rest_share_nothing() {
     let clusters: Vec<Cluster> = (0..4).map(|_| Cluster::prepare()).collect();
     std::thread::scope(|scope| {
