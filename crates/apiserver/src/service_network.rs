@@ -287,7 +287,12 @@ fn plan_ports(
     for (index, port) in ports.enumerate() {
         let protocol = protocol(port);
         let path = FieldPath::new("spec.ports").index(index).child("nodePort");
-        let Some(asked) = port_number(&port["nodePort"]) else {
+        let given = port["nodePort"].as_i64().unwrap_or(0);
+        let Ok(asked) = u16::try_from(given) else {
+            faults.push(out_of_range(&path, range, given));
+            continue;
+        };
+        if asked == 0 {
             // The same Service port under another protocol (DNS) shares its node port, as upstream does.
             let shared = port["port"].as_u64().and_then(|p| by_port.get(&p)).copied().filter(|n| {
                 let pair = (protocol.clone(), *n);
@@ -312,16 +317,11 @@ fn plan_ports(
                 None => faults.push(FieldError::invalid(&path, 0, "failed to allocate a nodePort: range is full")),
             }
             continue;
-        };
+        }
         let pair = (protocol, asked);
         if !before.ports.contains(&pair) {
             if !range.contains(&asked) {
-                let why = format!(
-                    "provided port is not in the valid range. The range of valid ports is {}-{}",
-                    range.start(),
-                    range.end()
-                );
-                faults.push(FieldError::invalid(&path, u32::from(asked), why));
+                faults.push(out_of_range(&path, range, given));
             } else if taken.ports.contains(&pair) {
                 faults.push(FieldError::invalid(&path, u32::from(asked), "provided port is already allocated"));
             } else {
@@ -331,6 +331,12 @@ fn plan_ports(
         by_port.insert(port["port"].as_u64().unwrap_or(0), asked);
         mine.insert(pair);
     }
+}
+
+fn out_of_range(path: &FieldPath, range: &RangeInclusive<u16>, given: i64) -> FieldError {
+    let (start, end) = (range.start(), range.end());
+    let why = format!("provided port is not in the valid range. The range of valid ports is {start}-{end}");
+    FieldError::invalid(path, given, why)
 }
 
 /// A free number below `size`, beginning at a random one.

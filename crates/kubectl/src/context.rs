@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) environment: Environment,
     /// `kubectl get`: how messages name the command.
     pub(crate) command_path: String,
+    /// The command as it was given: what `--record` keeps.
+    pub(crate) cause: String,
     /// How many arguments stood before `--`, if it was there.
     pub(crate) before_dash: Option<usize>,
     /// For tasks beside the command. They end with it.
@@ -50,12 +52,13 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) environment: Environment,
     pub(crate) command_path: String,
+    pub(crate) cause: String,
     pub(crate) before_dash: Option<usize>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { flags, printer, clock, environment, command_path, before_dash } = parts;
+        let Parts { flags, printer, clock, environment, command_path, cause, before_dash } = parts;
         let observer = Arc::new(Observer {
             printer: printer.clone(),
             clock: clock.clone(),
@@ -69,6 +72,7 @@ impl Context {
             clock,
             environment,
             command_path,
+            cause,
             before_dash,
             supervisor: Supervisor::new(),
             observer,

@@ -43,6 +43,39 @@ pub(crate) struct Normalized {
     pub(crate) help: bool,
 }
 
+/// Flags whose values nobody should read later.
+const CLASSIFIED: [&str; 2] = ["password", "token"];
+
+impl Normalized {
+    /// The flags, without their dashes, with a value where they have one.
+    fn flags(&self) -> impl Iterator<Item = &str> {
+        self.arguments
+            .iter()
+            .take_while(|argument| *argument != "--")
+            .filter_map(|argument| argument.strip_prefix("--"))
+    }
+
+    /// Whether this flag was given.
+    pub(crate) fn has_flag(&self, name: &str) -> bool {
+        self.flags().any(|flag| flag.split('=').next() == Some(name))
+    }
+
+    /// The command as it was given, flags last (upstream: `genericclioptions.RecordFlags`).
+    pub(crate) fn cause(&self) -> String {
+        let mut cause =
+            std::iter::once("kubectl").chain(self.commands.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        for argument in self.arguments.iter().skip_while(|argument| *argument != "--").skip(1) {
+            cause.push_str(&format!(" {argument}"));
+        }
+        for flag in self.flags() {
+            let (name, value) = flag.split_once('=').unwrap_or((flag, "true"));
+            let value = if CLASSIFIED.contains(&name) { "CLASSIFIED" } else { value };
+            cause.push_str(&format!(" --{name}={value}"));
+        }
+        cause
+    }
+}
+
 /// Reads `arguments` by the definitions of `root`.
 pub(crate) fn normalize(root: &Command, arguments: &[String]) -> Result<Normalized, KubectlError> {
     // `kubectl help get` is `kubectl get --help`.

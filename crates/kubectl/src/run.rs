@@ -56,6 +56,9 @@ pub(crate) fn run_in(world: World, arguments: &[String]) -> Result<(), KubectlEr
             _ => return Err(argument_error(&root, &normalized.commands, &error)),
         },
     };
+    if normalized.has_flag("record") {
+        world.printer.err_line("Flag --record has been deprecated, --record will be removed in the future");
+    }
     let command_path = std::iter::once("kubectl").chain(normalized.commands.iter().map(String::as_str));
     let context = Context::new(Parts {
         flags: cli.global,
@@ -63,6 +66,7 @@ pub(crate) fn run_in(world: World, arguments: &[String]) -> Result<(), KubectlEr
         clock: world.clock,
         environment: world.environment,
         command_path: command_path.collect::<Vec<_>>().join(" "),
+        cause: normalized.cause(),
         before_dash: normalized.before_dash,
     });
     let runtime = tokio::runtime::Builder::new_current_thread()

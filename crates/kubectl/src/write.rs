@@ -157,6 +157,31 @@ pub(crate) fn set_annotation(object: &mut Value, key: &str, value: String) {
     }
 }
 
+/// Where the reason of a change is kept, which `rollout history` shows.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
+/// `--record`, which is deprecated.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RecordFlag {
+    /// Keep the command in the annotation kubernetes.io/change-cause
+    #[arg(long, hide = true)]
+    record: bool,
+}
+
+impl RecordFlag {
+    /// Puts the command into the object's annotations, if it is to be kept.
+    pub(crate) fn record(&self, context: &Context, object: &mut Value) {
+        if self.record {
+            set_annotation(object, CHANGE_CAUSE, context.cause.clone());
+        }
+    }
+
+    /// The patch that does so, if it is to be kept.
+    pub(crate) fn patch(&self, context: &Context) -> Option<Value> {
+        self.record.then(|| json!({"metadata": {"annotations": {CHANGE_CAUSE: context.cause}}}))
+    }
+}
+
 /// What was applied last; none if nothing was.
 pub(crate) fn last_applied(object: &Value) -> Option<&str> {
     object["metadata"]["annotations"][LAST_APPLIED].as_str()

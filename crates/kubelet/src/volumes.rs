@@ -318,6 +318,8 @@ fn check_host_path(path: &Path, kind: &str) -> io::Result<()> {
         |what: &str| io::Error::other(format!("hostPath type check failed: {} is not a {what}", path.display()));
     let found = std::fs::metadata(path);
     match kind {
+        // As containerd does, a directory is made where there is nothing.
+        "" if found.is_err() => std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path),
         "" => Ok(()),
         "DirectoryOrCreate" if found.is_err() => std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path),
         "FileOrCreate" if found.is_err() => std::fs::File::create(path).map(|_| ()),

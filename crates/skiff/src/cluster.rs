@@ -142,6 +142,13 @@ impl Cluster {
             return Ok(cluster);
         }
         let directory = Self::directory_of(profile)?;
+        if let Some(foreign) = fs::read_dir(&directory).into_iter().flatten().flatten().next() {
+            bail!(
+                "{} holds {:?} and no cluster.json, so it is not a cluster's; move it away, or choose another profile with -p",
+                directory.display(),
+                foreign.file_name()
+            );
+        }
         let others = all_settings();
         let api_port = match api_port {
             Some(port) => {

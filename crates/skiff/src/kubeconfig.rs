@@ -1,6 +1,7 @@
 //! Writes the cluster into the user's kubeconfig, and takes it out again. What others have in the file stays as it is.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -27,12 +28,22 @@ fn load(path: &PathBuf) -> Result<Value> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
     };
-    let parsed = apimachinery::yaml::parse(&text).with_context(|| format!("{} is not YAML", path.display()))?;
-    match parsed.value {
-        Value::Null => Ok(json!({"apiVersion": "v1", "kind": "Config"})),
-        value if value.is_object() => Ok(value),
-        _ => bail!("{} is not a kubeconfig; move it away or set KUBECONFIG", path.display()),
+    let wrong =
+        || format!("{} is not a kubeconfig; mend it, move it away or set KUBECONFIG to another", path.display());
+    let value = apimachinery::yaml::parse(&text).with_context(wrong)?.value;
+    if value.is_null() {
+        return Ok(json!({"apiVersion": "v1", "kind": "Config"}));
     }
+    let has_lists = LISTS.iter().all(|list| value[*list].is_null() || value[*list].is_array());
+    if value.is_object() && has_lists { Ok(value) } else { bail!(wrong()) }
+}
+
+/// Where the parts of a context are.
+const LISTS: [&str; 3] = ["clusters", "users", "contexts"];
+
+/// Refuses a file that can't be changed later.
+pub(crate) fn check() -> Result<()> {
+    load(&path()?).map(drop)
 }
 
 fn save(path: &PathBuf, value: &Value) -> Result<()> {
@@ -41,6 +52,8 @@ fn save(path: &PathBuf, value: &Value) -> Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).with_context(failed)?;
     }
+    // What a link leads to is changed, and not the link.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     // Written aside and renamed: a crash leaves the old file or the new one.
     let aside = path.with_extension("skiff-new");
     let mut file = std::fs::OpenOptions::new()
@@ -85,11 +98,26 @@ pub(crate) fn remove(name: &str) -> Result<()> {
         return Ok(());
     }
     let mut config = load(&path)?;
-    for list in ["clusters", "users", "contexts"] {
+    for list in LISTS {
         set(&mut config, list, name, None);
     }
     if config["current-context"] == name {
         config["current-context"] = json!("");
     }
     save(&path, &config)
+}
+
+/// Removes what kubectl remembers of the kinds at this address: another cluster may have it next.
+pub(crate) fn forget_discovery(api: SocketAddr) -> Result<()> {
+    let cache = std::env::var_os("KUBECACHEDIR").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".kube/cache")));
+    let Some(cache) = cache else { return Ok(()) };
+    // As kubectl writes a server's address: what may not stand in a file's name is `_`.
+    let known = cache.join("discovery").join(api.to_string().replace(':', "_"));
+    match std::fs::remove_dir_all(&known) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", known.display()))
+        }
+        _ => Ok(()),
+    }
 }

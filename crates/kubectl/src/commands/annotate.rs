@@ -64,7 +64,7 @@ impl AnnotateCommand {
         apply(&mut info.object, changes, self.flags.overwrite)?;
         let local = self.flags.local || self.flags.list || dry_run == DryRun::Client;
         if let Some(requests) = requests.filter(|_| !local) {
-            info.object = self.flags.patch(requests, &old, &info).await?;
+            info.object = self.flags.patch(context, requests, &old, &info).await?;
         }
         if self.flags.list {
             let annotations = info.object["metadata"]["annotations"].as_object().into_iter().flatten();

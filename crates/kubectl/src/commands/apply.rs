@@ -12,7 +12,7 @@ use crate::merge;
 use crate::output::OutputFlags;
 use crate::resource::{Check, FileFlags, Info, Requests, Selection, delete_options};
 use crate::waiting;
-use crate::write::{self, DryRun, DryRunFlag, LAST_APPLIED, ValidateFlag};
+use crate::write::{self, DryRun, DryRunFlag, LAST_APPLIED, RecordFlag, ValidateFlag};
 
 /// How often a patch is made anew after a conflict, and how long between.
 const RETRIES_MAX: usize = 5;
@@ -50,6 +50,8 @@ pub(crate) struct ApplyCommand {
     /// Settle conflicts with the live object in favour of the configuration
     #[arg(long, value_parser = values::switch, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "true")]
     overwrite: bool,
+    #[command(flatten)]
+    record: RecordFlag,
     /// Only those of the objects that have these labels
     #[arg(long, short = 'l')]
     selector: Option<String>,
@@ -153,6 +155,7 @@ impl ApplyCommand {
             return Err(KubectlError::new(format!("from {prefix}: cannot use generate name with apply")));
         }
         let mut modified = info.object.clone();
+        self.record.record(context, &mut modified);
         write::annotate(&mut modified);
         let current = match requests.read(&info.resource, &info.namespace, &info.name).await {
             Ok(current) => current,
@@ -257,19 +260,13 @@ impl ApplyCommand {
         let created = requests.create(&info.resource, &info.namespace, modified).await;
         match created {
             Ok(object) => Ok(object),
-            Err(error) => {
-                let mut original = current.clone();
-                if let Some(metadata) = original["metadata"].as_object_mut() {
-                    metadata.remove("resourceVersion");
-                }
-                match requests.create(&info.resource, &info.namespace, &original).await {
-                    Ok(_) => Err(error),
-                    Err(again) => Err(KubectlError::new(format!(
-                        "An error occurred force-replacing the existing object with the newly provided one:\n\n{error}.\n\n\
+            Err(error) => match requests.create(&info.resource, &info.namespace, current).await {
+                Ok(_) => Err(error),
+                Err(again) => Err(KubectlError::new(format!(
+                    "An error occurred force-replacing the existing object with the newly provided one:\n\n{error}.\n\n\
                          Additionally, an error occurred attempting to restore the original object:\n\n{again}"
-                    ))),
-                }
-            }
+                ))),
+            },
         }
     }
 }

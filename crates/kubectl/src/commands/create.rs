@@ -29,7 +29,7 @@ use crate::context::Context;
 use crate::discovery::ResourceType;
 use crate::error::KubectlError;
 use crate::resource::{Check, FileFlags, Selection};
-use crate::write::{self, CreateFlags, DryRun};
+use crate::write::{self, CreateFlags, DryRun, RecordFlag};
 
 /// Create a resource from a file or from standard input. JSON and YAML are accepted.
 #[derive(Debug, Args)]
@@ -41,6 +41,8 @@ pub(crate) struct CreateCommand {
     files: FileFlags,
     #[command(flatten)]
     flags: CreateFlags,
+    #[command(flatten)]
+    record: RecordFlag,
     /// Only those of the objects that have these labels
     #[arg(long, short = 'l')]
     selector: Option<String>,
@@ -139,6 +141,7 @@ impl CreateCommand {
         let requests = write::requests(context, dry_run, &self.flags.field_manager, validation)?;
         let (mut errors, mut count) = (Vec::new(), 0);
         for mut info in selected.infos {
+            self.record.record(context, &mut info.object);
             write::annotate_if(self.flags.save_config, &mut info.object);
             if dry_run != DryRun::Client {
                 match requests.create(&info.resource, &info.namespace, &info.object).await {

@@ -10,7 +10,7 @@ use crate::error::KubectlError;
 use crate::output::OutputFlags;
 use crate::overrides::OverrideFlags;
 use crate::resource::{FileFlags, Info, Selection};
-use crate::write::{self, DryRun, DryRunFlag};
+use crate::write::{self, DryRun, DryRunFlag, RecordFlag};
 
 /// The longest name of a Service.
 const NAME_MAX: usize = 63;
@@ -30,6 +30,8 @@ pub(crate) struct ExposeCommand {
     dry_run: DryRunFlag,
     #[command(flatten)]
     overrides: OverrideFlags,
+    #[command(flatten)]
+    record: RecordFlag,
     /// The cluster address, or None for a headless service
     #[arg(long)]
     cluster_ip: Option<String>,
@@ -95,6 +97,7 @@ impl ExposeCommand {
         let resource = known_type("", "v1", "services")?;
         let mut service = shaped(&resource, self.service(&info)?)?;
         self.overrides.apply(&resource, &mut service)?;
+        self.record.record(context, &mut service);
         if dry_run == DryRun::Client {
             if context.namespace_is_explicit() {
                 service["metadata"]["namespace"] = context.namespace()?.into();

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::KubectlError;
 use crate::output::OutputFlags;
 use crate::resource::{FileFlags, Info, Requests, Selection, labels_of};
-use crate::write::{DryRun, DryRunFlag};
+use crate::write::{DryRun, DryRunFlag, RecordFlag};
 use crate::{merge, pairs, write};
 
 /// What both `label` and `annotate` take.
@@ -20,6 +20,8 @@ pub(super) struct MetadataFlags {
     pub(super) output: OutputFlags,
     #[command(flatten)]
     pub(super) dry_run: DryRunFlag,
+    #[command(flatten)]
+    record: RecordFlag,
     /// All objects of the types, in the namespace
     #[arg(long)]
     pub(super) all: bool,
@@ -86,8 +88,16 @@ impl MetadataFlags {
     }
 
     /// Sends what makes `info.object` of `old`; gives what the server made of it.
-    pub(super) async fn patch(&self, requests: &Requests<'_>, old: &Value, info: &Info) -> Result<Value, KubectlError> {
-        let mut patch = merge::json_diff(old, &info.object);
+    pub(super) async fn patch(
+        &self,
+        context: &Context,
+        requests: &Requests<'_>,
+        old: &Value,
+        info: &Info,
+    ) -> Result<Value, KubectlError> {
+        let mut new = info.object.clone();
+        self.record.record(context, &mut new);
+        let mut patch = merge::json_diff(old, &new);
         if let Some(version) = self.version() {
             patch["metadata"]["resourceVersion"] = json!(version);
         }
@@ -206,7 +216,7 @@ impl LabelCommand {
         }
         let operation = apply(&mut info.object, changes, self.flags.overwrite)?;
         if let Some(requests) = requests.filter(|_| !local && operation != "not labeled") {
-            self.flags.patch(requests, &old, &info).await?;
+            self.flags.patch(context, requests, &old, &info).await?;
         }
         if self.flags.list {
             let labels = labels_of(&info.object);

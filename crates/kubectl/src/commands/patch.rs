@@ -9,7 +9,7 @@ use crate::error::KubectlError;
 use crate::merge;
 use crate::output::OutputFlags;
 use crate::resource::{FileFlags, Selection};
-use crate::write::{self, DryRun, DryRunFlag};
+use crate::write::{self, DryRun, DryRunFlag, RecordFlag};
 
 /// Update fields of a resource by a strategic merge patch, a JSON merge patch, or a JSON patch, given as JSON or YAML.
 #[derive(Debug, Args)]
@@ -35,6 +35,8 @@ pub(crate) struct PatchCommand {
     /// A file with the patch
     #[arg(long)]
     patch_file: Option<String>,
+    #[command(flatten)]
+    record: RecordFlag,
     /// The subresource to patch
     #[arg(long)]
     subresource: Option<String>,
@@ -102,7 +104,13 @@ impl PatchCommand {
             } else {
                 let requests = write::requests(context, dry_run, &self.field_manager, "")?;
                 let target = (info.namespace.as_str(), info.name.as_str());
-                requests.patch_text(&info.resource, target, &subresource, kind, &patch.text).await.map_err(|error| {
+                let patched = requests.patch_text(&info.resource, target, &subresource, kind, &patch.text).await;
+                let recorded = self.record.patch(context).filter(|_| patched.is_ok());
+                let patched = match recorded {
+                    Some(cause) => requests.patch(&info.resource, target, "", PatchKind::Merge, &cause).await,
+                    None => patched,
+                };
+                patched.map_err(|error| {
                     if error.api().is_none_or(|error| error.code != 415) {
                         return error;
                     }

@@ -10,7 +10,7 @@ use crate::error::KubectlError;
 use crate::flags::values::{self, GoDuration};
 use crate::resource::{Check, FileFlags, Info, Requests, Selection, delete_options};
 use crate::waiting;
-use crate::write::{self, CreateFlags, DryRun};
+use crate::write::{self, CreateFlags, DryRun, RecordFlag};
 
 /// How long --force waits where nothing is said.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -24,6 +24,8 @@ pub(crate) struct ReplaceCommand {
     files: FileFlags,
     #[command(flatten)]
     flags: CreateFlags,
+    #[command(flatten)]
+    record: RecordFlag,
     /// Must be "background", "orphan", or "foreground": how dependants of what --force deletes go
     #[arg(long, num_args = 0..=1, default_missing_value = "background", default_value = "background")]
     cascade: String,
@@ -72,6 +74,7 @@ impl ReplaceCommand {
             self.delete_all(context, &infos).await?;
         }
         for info in &mut infos {
+            self.record.record(context, &mut info.object);
             write::annotate_if(self.flags.save_config, &mut info.object);
             if dry_run != DryRun::Client {
                 let outcome = if self.force {

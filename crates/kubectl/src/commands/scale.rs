@@ -10,7 +10,7 @@ use crate::error::KubectlError;
 use crate::flags::values::{self, GoDuration};
 use crate::output::OutputFlags;
 use crate::resource::{FileFlags, Info, ListQuery, Requests, Selection};
-use crate::write::{self, DryRun, DryRunFlag};
+use crate::write::{self, DryRun, DryRunFlag, RecordFlag};
 
 /// Between two tries after a conflict, and how long they go on.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ pub(crate) struct ScaleCommand {
     /// The new size
     #[arg(long, value_parser = values::int64, required = true, allow_negative_numbers = true)]
     replicas: i64,
+    #[command(flatten)]
+    record: RecordFlag,
     /// Only if the object has this version
     #[arg(long)]
     resource_version: Option<String>,
@@ -91,6 +93,10 @@ impl ScaleCommand {
                 waiting.unwrap_or_else(|_| {
                     Err(KubectlError::new(format!("timed out waiting for {:?} to be synced", info.name)))
                 })?;
+            }
+            if let Some(patch) = self.record.patch(context).filter(|_| dry_run != DryRun::Client) {
+                let target = (info.namespace.as_str(), info.name.as_str());
+                requests.patch(&info.resource, target, "", PatchKind::Merge, &patch).await?;
             }
             // Others keep their size elsewhere.
             if matches!(info.resource.group.as_str(), "apps" | "")

@@ -16,7 +16,7 @@ use crate::error::KubectlError;
 use crate::merge;
 use crate::output::OutputFlags;
 use crate::resource::{FileFlags, Info, Selection};
-use crate::write::{self, DryRun, DryRunFlag};
+use crate::write::{self, DryRun, DryRunFlag, RecordFlag};
 
 /// Configure application resources: set specific features on objects.
 #[derive(Debug, Subcommand)]
@@ -60,6 +60,8 @@ pub(super) struct SetFlags {
     output: OutputFlags,
     #[command(flatten)]
     dry_run: DryRunFlag,
+    #[command(flatten)]
+    record: RecordFlag,
     /// All objects of the types, in the namespace
     #[arg(long)]
     all: bool,
@@ -148,7 +150,10 @@ impl SetFlags {
         for info in infos {
             let mut object = info.object.clone();
             match change(&info, &mut object, &mut errors) {
-                Ok(()) => changed.push((info, object)),
+                Ok(()) => {
+                    self.record.record(context, &mut object);
+                    changed.push((info, object));
+                }
                 Err(error) if failed.is_empty() => errors.push(error),
                 Err(error) => errors.push(KubectlError::new(format!("error: {} {error}\n", info.object_name()))),
             }

@@ -112,3 +112,15 @@ fn values_as_go_reads_them() {
     assert_eq!(values::duration("x"), Err("time: invalid duration \"x\"".to_owned()));
     assert_eq!(values::split_list(&["a,b".to_owned(), "\"c,d\",e".to_owned()]), ["a", "b", "c,d", "e"]);
 }
+
+#[test]
+fn the_cause_of_a_change_is_the_command() {
+    let cause = |line: &str| {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        normalize(&Cli::command(), &words).expect("a command").cause()
+    };
+    let told = "kubectl set image deployment/web web=nginx:2 --record=true";
+    assert_eq!(cause("set image deployment/web web=nginx:2 --record"), told);
+    let told = "kubectl scale deploy web --token=CLASSIFIED --replicas=3";
+    assert_eq!(cause("--token=abc scale deploy web --replicas 3"), told);
+}

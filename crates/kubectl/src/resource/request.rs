@@ -135,7 +135,7 @@ impl<'a> Requests<'a> {
         Ok(WatchEvents { stream })
     }
 
-    /// Creates an object.
+    /// Creates an object. A resource version that it had elsewhere, or before, is not sent.
     pub(crate) async fn create(
         &self,
         resource: &ResourceType,
@@ -143,7 +143,11 @@ impl<'a> Requests<'a> {
         object: &Value,
     ) -> Result<Value, KubectlError> {
         let path = self.write_path(resource, namespace, "", "");
-        Ok(self.client.send_json(Method::POST, &path, JSON, object).await?)
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
+        Ok(self.client.send_json(Method::POST, &path, JSON, &object).await?)
     }
 
     /// Creates a subresource of an object: `token`, `eviction`.

@@ -14,12 +14,14 @@ use crate::{kubeconfig, printer};
 pub(crate) fn run(profile: &str, args: &DeleteArgs) -> Result<ExitCode> {
     need_root()?;
     let cluster = existing(profile)?;
+    kubeconfig::check()?;
     if let Some(node) = Node::find(&cluster.node_directory())? {
         node.delete().map_err(node_error)?;
     }
     let directory = &cluster.directory;
     fs::remove_dir_all(directory).with_context(|| format!("failed to remove {}", directory.display()))?;
     kubeconfig::remove(profile)?;
+    kubeconfig::forget_discovery(cluster.api_address())?;
     Choosing::begin()?.forget()?;
     printer::line(format!("cluster {profile:?} is deleted"));
     if args.purge {

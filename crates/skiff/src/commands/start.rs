@@ -26,6 +26,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
     need_root()?;
     preflight::check()?;
+    kubeconfig::check()?;
     let choosing = Choosing::begin()?;
     let cluster = Cluster::find_or_create(profile, args.api_port)?;
     if let Some(node) = Node::find(&cluster.node_directory())?

@@ -65,6 +65,7 @@ pub(crate) async fn start(world: &World, cluster: &Cluster, pki: &Pki, init: &In
     controllers::install_local_path(&reader).await.context("failed to make the class of the node's volumes")?;
     let informers = Informers::new(reader.clone(), world.supervisor.clone(), world.random.clone());
     kubernetes_service::reconcile(&reader, cluster).await.context("failed to publish the Service `kubernetes`")?;
+    kubernetes_service::keep(reader.clone(), &informers, &world.supervisor, cluster);
     scheduler::start(SchedulerConfig {
         client: client(&server, UserInfo::new("system:kube-scheduler", &[])),
         informers: informers.clone(),

@@ -29,6 +29,25 @@ fn before_a_cluster_exists() {
     assert_eq!(cluster.files("clusters"), [] as [String; 0], "nothing was made");
 }
 
+#[test]
+fn files_that_are_not_ours() {
+    let cluster = Cluster::prepare();
+    for text in ["- not\n- a map\n", "clusters: {a: b}\n", "a: [\n"] {
+        cluster.write("kubeconfig", text.as_bytes());
+        refused(cluster.skiff(&["start"]), 1, &["kubeconfig is not a kubeconfig", "set KUBECONFIG"]);
+        assert_eq!(cluster.read("kubeconfig"), text.as_bytes());
+    }
+    assert_eq!(cluster.files("clusters"), [] as [String; 0], "nothing was made");
+    cluster.write("kubeconfig", b"");
+    let folder = format!("clusters/{}", cluster.profile);
+    std::fs::create_dir_all(cluster.path(&folder)).expect("a directory");
+    cluster.write(&format!("{folder}/notes"), b"mine");
+    refused(cluster.skiff(&["start"]), 1, &["\"notes\"", "no cluster.json", "-p"]);
+    refused(cluster.skiff(&["delete"]), 4, &["there is no cluster"]);
+    assert_eq!(cluster.read(&format!("{folder}/notes")), b"mine");
+    std::fs::remove_dir_all(cluster.path(&folder)).expect("it is ours");
+}
+
 /// The real kernel, less one thing: a personality that calls itself Linux 2.6, and mounts of its own without cgroups.
 #[test]
 fn when_the_kernel_lacks_something() {

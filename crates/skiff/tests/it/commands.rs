@@ -97,6 +97,9 @@ fn lists_and_several_objects_in_one_file() {
     let stream = format!("{}\n{}", map("three"), map("four"));
     let said = cluster.kubectl_reading(&["apply", "-f", "-"], &stream).ok();
     assert_eq!(said, "configmap/three created\nconfigmap/four created\n");
+    let three = cluster.kubectl(&["get", "configmap", "three", "-o", "yaml"]).ok();
+    let said = cluster.kubectl_reading(&["replace", "--force", "-f", "-"], &three);
+    assert_eq!(said.ok(), "configmap \"three\" deleted from default namespace\nconfigmap/three replaced\n");
     let old = json!({"apiVersion": "extensions/v1beta1", "kind": "Deployment", "metadata": {"name": "old"}});
     let refused = cluster.kubectl_reading(&["apply", "-f", "-"], &old.to_string()).failed();
     let expected = "error: resource mapping not found for name: \"old\" namespace: \"\" from \"STDIN\": no matches for kind \
@@ -126,6 +129,13 @@ fn objects_are_set() {
     let subjects = cluster.get(&["rolebinding", "see"])["subjects"].clone();
     let names: Vec<&str> = subjects.as_array().expect("a list").iter().map(|who| text(who, "/name")).collect();
     assert_eq!(names, ["ann", "bob", "robot"]);
+    let said = set(&["image", "deployment/web", &format!("*={}", image::V2), "--record"]);
+    assert_eq!(said.stderr, "Flag --record has been deprecated, --record will be removed in the future\n");
+    let cause = format!("kubectl set image deployment/web *={} --record=true", image::V2);
+    cluster.eventually("the revision has a cause", || {
+        let history = cluster.kubectl(&["rollout", "history", "deployment/web"]).ok();
+        history.contains(&cause).then_some(())
+    });
     let refused = set(&["env", "deployment/web", "1A=b"]).failed();
     assert!(refused.starts_with("error: \"1A\" is not a valid key name: "), "{refused}");
 }

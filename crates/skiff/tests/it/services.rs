@@ -56,6 +56,38 @@ fn a_node_port_has_a_url_and_answers_on_the_nodes_localhost() {
 }
 
 #[test]
+fn what_the_cluster_needs_comes_again() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    let address = |service: &Value| text(service, "/spec/clusterIP").to_owned();
+    let before = address(&cluster.get(&["service", "kubernetes"]));
+    cluster.kubectl(&["delete", "services", "--all"]).ok();
+    cluster.kubectl(&["delete", "namespace", "kube-node-lease"]).ok();
+    let endpoint = "jsonpath={.items[*].endpoints[*].addresses[*]}";
+    cluster.eventually("they are there again", || {
+        let service = cluster.kubectl(&["get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"]);
+        let slices = ["get", "endpointslices", "-l", "kubernetes.io/service-name=kubernetes", "-o", endpoint];
+        let reached = cluster.kubectl(&slices).ok() == cluster.skiff(&["ip"]).ok().trim();
+        let namespace = cluster.kubectl(&["get", "namespace", "kube-node-lease"]);
+        (service.stdout == before && reached && namespace.code == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_node_port_out_of_range_is_refused() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    for port in ["29999", "65536", "99999", "-1"] {
+        let words = ["create", "service", "nodeport", "web", "--tcp=80", &format!("--node-port={port}")];
+        let refused = cluster.kubectl(&words).failed();
+        let why = format!(
+            "Invalid value: {port}: provided port is not in the valid range. The range of valid ports is 30000-32767"
+        );
+        assert!(refused.contains(&why), "{refused}");
+    }
+}
+
+#[test]
 fn a_load_balancer_is_reached_from_the_host() {
     let cluster = with_deployment(1);
     cluster.kubectl(&["expose", DEPLOYMENT, "--type=LoadBalancer", "--port", "80", "--target-port", "8080"]).ok();
