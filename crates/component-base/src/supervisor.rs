@@ -27,7 +27,14 @@ pub struct Supervisor {
 
 /// How the tasks are called that run.
 #[derive(Debug, Clone, Default)]
-struct Names(Arc<Mutex<(u64, BTreeMap<u64, Cow<'static, str>>)>>);
+struct Names(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    started: u64,
+    /// By the task's number.
+    names: BTreeMap<u64, Cow<'static, str>>,
+}
 
 /// A task's entry among the names, for as long as it runs.
 struct Named {
@@ -37,17 +44,17 @@ struct Named {
 
 impl Names {
     fn enter(&self, name: Cow<'static, str>) -> Named {
-        let mut names = self.0.lock();
-        names.0 += 1;
-        let number = names.0;
-        names.1.insert(number, name);
+        let mut running = self.0.lock();
+        running.started += 1;
+        let number = running.started;
+        running.names.insert(number, name);
         Named { names: self.clone(), number }
     }
 }
 
 impl Drop for Named {
     fn drop(&mut self) {
-        self.names.0.lock().1.remove(&self.number);
+        self.names.0.lock().names.remove(&self.number);
     }
 }
 
@@ -143,7 +150,7 @@ impl Supervisor {
         self.tasks.close();
         match tokio::time::timeout(deadline, self.tasks.wait()).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.names.0.lock().1.values().cloned().collect()),
+            Err(_) => Err(self.names.0.lock().names.values().cloned().collect()),
         }
     }
 }
