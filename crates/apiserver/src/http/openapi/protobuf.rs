@@ -25,6 +25,8 @@ enum Shape {
 #[derive(Debug)]
 struct Message {
     fields: &'static [(&'static str, u32, &'static Shape)],
+    /// The number of the first of [`LIMITS`]; 0 without them.
+    limits: u32,
     /// Where the fields stand that have no number, with their names, and what they are.
     others: Option<(u32, &'static Shape)>,
     /// Where the fields stand whose names begin with `x-`.
@@ -32,12 +34,38 @@ struct Message {
 }
 
 const fn message(fields: &'static [(&'static str, u32, &'static Shape)], extensions: u32) -> Shape {
-    Shape::Message(Message { fields, others: None, extensions: Some(extensions) })
+    Shape::Message(Message { fields, limits: 0, others: None, extensions: Some(extensions) })
+}
+
+/// What values have that are no objects, in the order of their numbers.
+static LIMITS: [(&str, &Shape); 17] = [
+    ("type", &Shape::Text),
+    ("format", &Shape::Text),
+    ("items", &PRIMITIVE_ITEMS),
+    ("collectionFormat", &Shape::Text),
+    ("default", &Shape::Any),
+    ("maximum", &Shape::Double),
+    ("exclusiveMaximum", &Shape::Bool),
+    ("minimum", &Shape::Double),
+    ("exclusiveMinimum", &Shape::Bool),
+    ("maxLength", &Shape::Int64),
+    ("minLength", &Shape::Int64),
+    ("pattern", &Shape::Text),
+    ("maxItems", &Shape::Int64),
+    ("minItems", &Shape::Int64),
+    ("uniqueItems", &Shape::Bool),
+    ("enum", &ANYS),
+    ("multipleOf", &Shape::Double),
+];
+
+/// A message with [`LIMITS`].
+const fn limited(fields: &'static [(&'static str, u32, &'static Shape)], limits: u32, extensions: u32) -> Shape {
+    Shape::Message(Message { fields, limits, others: None, extensions: Some(extensions) })
 }
 
 /// A map from names.
 const fn map(value: &'static Shape) -> Shape {
-    Shape::Message(Message { fields: &[], others: Some((1, value)), extensions: None })
+    Shape::Message(Message { fields: &[], limits: 0, others: Some((1, value)), extensions: None })
 }
 
 static TEXTS: Shape = Shape::Each(&Shape::Text);
@@ -59,6 +87,7 @@ static DOCUMENT: Message = Message {
         ("tags", 14, &TAGS),
         ("externalDocs", 15, &EXTERNAL_DOCS),
     ],
+    limits: 0,
     others: None,
     extensions: Some(16),
 };
@@ -80,7 +109,8 @@ static TAG: Shape =
     message(&[("name", 1, &Shape::Text), ("description", 2, &Shape::Text), ("externalDocs", 3, &EXTERNAL_DOCS)], 4);
 static EXTERNAL_DOCS: Shape = message(&[("description", 1, &Shape::Text), ("url", 2, &Shape::Text)], 3);
 
-static PATHS: Shape = Shape::Message(Message { fields: &[], others: Some((2, &PATH_ITEM)), extensions: Some(1) });
+static PATHS: Shape =
+    Shape::Message(Message { fields: &[], limits: 0, others: Some((2, &PATH_ITEM)), extensions: Some(1) });
 static PATH_ITEM: Shape = message(
     &[
         ("$ref", 1, &Shape::Text),
@@ -135,86 +165,33 @@ static NON_BODY_PARAMETER: Shape = Shape::OneOf(|value| match value["in"].as_str
     _ => (3, &OPTIONAL_PARAMETER),
 });
 /// Parameters in the path and in headers.
-static PLACED_PARAMETER: Shape = message(
+static PLACED_PARAMETER: Shape = limited(
     &[
         ("required", 1, &Shape::Bool),
         ("in", 2, &Shape::Text),
         ("description", 3, &Shape::Text),
         ("name", 4, &Shape::Text),
-        ("type", 5, &Shape::Text),
-        ("format", 6, &Shape::Text),
-        ("items", 7, &PRIMITIVE_ITEMS),
-        ("collectionFormat", 8, &Shape::Text),
-        ("default", 9, &Shape::Any),
-        ("maximum", 10, &Shape::Double),
-        ("exclusiveMaximum", 11, &Shape::Bool),
-        ("minimum", 12, &Shape::Double),
-        ("exclusiveMinimum", 13, &Shape::Bool),
-        ("maxLength", 14, &Shape::Int64),
-        ("minLength", 15, &Shape::Int64),
-        ("pattern", 16, &Shape::Text),
-        ("maxItems", 17, &Shape::Int64),
-        ("minItems", 18, &Shape::Int64),
-        ("uniqueItems", 19, &Shape::Bool),
-        ("enum", 20, &ANYS),
-        ("multipleOf", 21, &Shape::Double),
     ],
+    5,
     22,
 );
 /// Parameters in the query and in forms.
-static OPTIONAL_PARAMETER: Shape = message(
+static OPTIONAL_PARAMETER: Shape = limited(
     &[
         ("required", 1, &Shape::Bool),
         ("in", 2, &Shape::Text),
         ("description", 3, &Shape::Text),
         ("name", 4, &Shape::Text),
         ("allowEmptyValue", 5, &Shape::Bool),
-        ("type", 6, &Shape::Text),
-        ("format", 7, &Shape::Text),
-        ("items", 8, &PRIMITIVE_ITEMS),
-        ("collectionFormat", 9, &Shape::Text),
-        ("default", 10, &Shape::Any),
-        ("maximum", 11, &Shape::Double),
-        ("exclusiveMaximum", 12, &Shape::Bool),
-        ("minimum", 13, &Shape::Double),
-        ("exclusiveMinimum", 14, &Shape::Bool),
-        ("maxLength", 15, &Shape::Int64),
-        ("minLength", 16, &Shape::Int64),
-        ("pattern", 17, &Shape::Text),
-        ("maxItems", 18, &Shape::Int64),
-        ("minItems", 19, &Shape::Int64),
-        ("uniqueItems", 20, &Shape::Bool),
-        ("enum", 21, &ANYS),
-        ("multipleOf", 22, &Shape::Double),
     ],
+    6,
     23,
 );
-static PRIMITIVE_ITEMS: Shape = message(
-    &[
-        ("type", 1, &Shape::Text),
-        ("format", 2, &Shape::Text),
-        ("items", 3, &PRIMITIVE_ITEMS),
-        ("collectionFormat", 4, &Shape::Text),
-        ("default", 5, &Shape::Any),
-        ("maximum", 6, &Shape::Double),
-        ("exclusiveMaximum", 7, &Shape::Bool),
-        ("minimum", 8, &Shape::Double),
-        ("exclusiveMinimum", 9, &Shape::Bool),
-        ("maxLength", 10, &Shape::Int64),
-        ("minLength", 11, &Shape::Int64),
-        ("pattern", 12, &Shape::Text),
-        ("maxItems", 13, &Shape::Int64),
-        ("minItems", 14, &Shape::Int64),
-        ("uniqueItems", 15, &Shape::Bool),
-        ("enum", 16, &ANYS),
-        ("multipleOf", 17, &Shape::Double),
-    ],
-    18,
-);
+static PRIMITIVE_ITEMS: Shape = limited(&[], 1, 18);
 static ANYS: Shape = Shape::Each(&Shape::Any);
 
 static RESPONSES: Shape =
-    Shape::Message(Message { fields: &[], others: Some((1, &RESPONSE_VALUE)), extensions: Some(2) });
+    Shape::Message(Message { fields: &[], limits: 0, others: Some((1, &RESPONSE_VALUE)), extensions: Some(2) });
 static RESPONSES_BY_NAME: Shape = map(&RESPONSE);
 static RESPONSE_VALUE: Shape = Shape::OneOf(|value| or_reference(value, &RESPONSE));
 static RESPONSE: Shape = message(
@@ -229,29 +206,7 @@ static RESPONSE: Shape = message(
 static SCHEMA_ITEM: Shape = Shape::Within(1, &SCHEMA);
 static EXAMPLES: Shape = map(&Shape::Any);
 static HEADERS: Shape = map(&HEADER);
-static HEADER: Shape = message(
-    &[
-        ("type", 1, &Shape::Text),
-        ("format", 2, &Shape::Text),
-        ("items", 3, &PRIMITIVE_ITEMS),
-        ("collectionFormat", 4, &Shape::Text),
-        ("default", 5, &Shape::Any),
-        ("maximum", 6, &Shape::Double),
-        ("exclusiveMaximum", 7, &Shape::Bool),
-        ("minimum", 8, &Shape::Double),
-        ("exclusiveMinimum", 9, &Shape::Bool),
-        ("maxLength", 10, &Shape::Int64),
-        ("minLength", 11, &Shape::Int64),
-        ("pattern", 12, &Shape::Text),
-        ("maxItems", 13, &Shape::Int64),
-        ("minItems", 14, &Shape::Int64),
-        ("uniqueItems", 15, &Shape::Bool),
-        ("enum", 16, &ANYS),
-        ("multipleOf", 17, &Shape::Double),
-        ("description", 18, &Shape::Text),
-    ],
-    19,
-);
+static HEADER: Shape = limited(&[("description", 18, &Shape::Text)], 1, 19);
 
 static SCHEMAS: Shape = map(&SCHEMA);
 static SCHEMA: Shape = message(
@@ -318,6 +273,7 @@ static API_KEY: Shape = message(
 
 static REFERENCE: Shape = Shape::Message(Message {
     fields: &[("$ref", 1, &Shape::Text), ("description", 2, &Shape::Text)],
+    limits: 0,
     others: None,
     extensions: None,
 });
@@ -379,6 +335,14 @@ impl Shape {
 }
 
 impl Message {
+    fn field(&self, name: &str) -> Option<(u32, &'static Shape)> {
+        let own = self.fields.iter().find(|(known, ..)| *known == name).map(|(_, number, shape)| (*number, *shape));
+        own.or_else(|| {
+            let mut limits = (self.limits..).zip(&LIMITS).filter(|_| self.limits > 0);
+            limits.find(|(_, (known, _))| *known == name).map(|(number, (_, shape))| (number, *shape))
+        })
+    }
+
     fn write(&self, out: &mut Vec<u8>, value: &Value) {
         for (name, value) in value.as_object().into_iter().flatten() {
             let named = |out: &mut Vec<u8>, (number, shape): (u32, &Shape)| {
@@ -387,8 +351,8 @@ impl Message {
                     shape.write(out, 2, value);
                 });
             };
-            if let Some((_, number, shape)) = self.fields.iter().find(|(known, ..)| known == name) {
-                shape.write(out, *number, value);
+            if let Some((number, shape)) = self.field(name) {
+                shape.write(out, number, value);
             } else if let Some(number) = self.extensions.filter(|_| name.starts_with("x-")) {
                 named(out, (number, &Shape::Any));
             } else if let Some(others) = self.others {
