@@ -248,6 +248,14 @@ fn updates() {
         rules.prepare_for_update(&mut new, &old, &context);
         let mut faults = metadata::validate_update(&new["metadata"], &old["metadata"]);
         faults.extend(rules.validate_update(&new, &old, subresource));
+        if faults.is_empty() && subresource == Subresource::None {
+            let expected = golden["warnings"].as_array().cloned().unwrap_or_default();
+            report.check(
+                &format!("{what}: warnings"),
+                &json!(rules.warnings(&new, Some(&old))),
+                &Value::from(expected),
+            );
+        }
         check_outcome(&mut report, &what, &faults, new, golden);
     }
     report.finish(golden.len());

@@ -106,3 +106,4 @@ pub(crate) fn without_dash(name: &str, prefix: bool) -> String {
 pub(crate) use config_map::config_key;
 pub(crate) use node::is_cidr;
 pub(crate) use scheduling::preemption_policy;
+pub(crate) use storage::claim_spec_warnings;

@@ -21,6 +21,7 @@ pub mod services;
 pub mod storage_classes;
 mod value;
 pub mod volumes;
+mod warnings;
 
 pub use columns::{Column, columns};
 pub use custom::CustomType;

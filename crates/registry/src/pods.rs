@@ -12,6 +12,7 @@ mod row;
 mod spec;
 mod update;
 mod volumes;
+mod warnings;
 
 pub(crate) use placement::node_selector;
 pub use prepare::qos_class;
@@ -59,11 +60,12 @@ pub(crate) static RULES: Rules = Rules {
         Subresource::Other(_) => Vec::new(),
     },
     warnings: |new, old| {
-        let faults = if old.is_none() { dns_label(text(&new["metadata"], "name")) } else { Vec::new() };
-        let mut warnings = name_warning("the Pod's hostname", faults);
-        if old.is_none() {
-            warnings.extend(spec::warnings(&FieldPath::new("spec"), &new["spec"]));
+        // Those who change Pods are programs, which read none.
+        if old.is_some() {
+            return Vec::new();
         }
+        let mut warnings = name_warning("the Pod's hostname", new);
+        warnings.extend(warnings::of_pod(new));
         warnings
     },
     grace_period_seconds: |o, requested| Some(grace_period_seconds(o, requested)),
@@ -89,8 +91,9 @@ pub(crate) static RULES: Rules = Rules {
     ..Rules::NONE
 };
 
-/// The sentence for a name that is no DNS label but becomes part of `what`.
-pub(crate) fn name_warning(what: &str, faults: Vec<String>) -> Vec<String> {
+/// The sentence for an object's name that is no DNS label but becomes part of `what`.
+fn name_warning(what: &str, o: &Value) -> Vec<String> {
+    let faults = dns_label(text(&o["metadata"], "name"));
     if faults.is_empty() {
         return Vec::new();
     }
@@ -98,6 +101,17 @@ pub(crate) fn name_warning(what: &str, faults: Vec<String>) -> Vec<String> {
         "metadata.name: this is used in {what}, which can result in surprising behavior; a DNS label is recommended: [{}]",
         faults.join(" ")
     )]
+}
+
+/// What is said of a new object whose Pods get its name.
+pub(crate) fn owner_name_warning(new: &Value, old: Option<&Value>) -> Vec<String> {
+    if old.is_some() { Vec::new() } else { name_warning("Pod names and hostnames", new) }
+}
+
+/// What is said of the template at `path` of an object that is new, or was changed beyond its status and metadata.
+pub(crate) fn template_warnings(path: &FieldPath, template: &Value, new: &Value, old: Option<&Value>) -> Vec<String> {
+    let changed = old.is_none_or(|old| old["metadata"]["generation"] != new["metadata"]["generation"]);
+    if changed { warnings::of_template(path, template) } else { Vec::new() }
 }
 
 /// The seconds that a pod gets to end: none if it runs nowhere or has ended, at least one if a negative number is asked.

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::kinds::without_dash;
 use crate::print;
 use crate::rules::{Rules, Selectable, at_path};
-use crate::value::{int, list, text};
+use crate::value::{has, int, list, text};
+use crate::warnings::{cidr, ip};
 
 pub(crate) static RULES: Rules = Rules {
     name: |name, prefix| dns_label(&without_dash(name, prefix)),
@@ -63,6 +64,19 @@ fn warnings(o: &Value) -> Vec<String> {
     let (headless, external) = (spec["clusterIPs"][0] == "None", text(spec, "type") == "ExternalName");
     let has_external_ips = !list(spec, "externalIPs").is_empty();
     let mut warnings = Vec::new();
+    if has(&o["metadata"]["annotations"], "service.kubernetes.io/topology-aware-hints") {
+        warnings.push(
+            "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+             service.kubernetes.io/topology-mode instead"
+                .to_owned(),
+        );
+    }
+    let path = FieldPath::new("spec");
+    let addresses = |field: &str| -> Vec<String> {
+        let items = list(spec, field).iter().map(|item| item.as_str().unwrap_or_default()).enumerate();
+        items.filter_map(|(at, address)| ip(&path.child(field).index(at), address)).collect()
+    };
+    warnings.extend(addresses("clusterIPs"));
     if headless {
         for (ignored, key) in [
             (!text(spec, "loadBalancerIP").is_empty(), "loadBalancerIP"),
@@ -74,8 +88,14 @@ fn warnings(o: &Value) -> Vec<String> {
             }
         }
     }
+    warnings.extend(addresses("externalIPs"));
     if has_external_ips && !headless && !external {
         warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    warnings.extend(ip(&path.child("loadBalancerIP"), text(spec, "loadBalancerIP")));
+    for (at, range) in list(spec, "loadBalancerSourceRanges").iter().enumerate() {
+        let here = path.child("loadBalancerSourceRanges").index(at);
+        warnings.extend(cidr(&here, range.as_str().unwrap_or_default()));
     }
     if external && has_external_ips {
         warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());

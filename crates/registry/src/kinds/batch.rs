@@ -30,8 +30,9 @@ pub(super) static JOB: Rules = Rules {
     },
     validate_update: job_update,
     warnings: |new, old| {
-        let faults = if old.is_none() { dns_label(text(&new["metadata"], "name")) } else { Vec::new() };
-        pods::name_warning("Pod names and hostnames", faults)
+        let mut warnings = pods::owner_name_warning(new, old);
+        warnings.extend(job::warnings(&FieldPath::new("spec"), &new["spec"], new, old));
+        warnings
     },
     selectable: Selectable {
         names: &["status.successful"],
@@ -56,6 +57,20 @@ pub(super) static CRON_JOB: Rules = Rules {
     validate_update: |new, old, subresource| match subresource {
         Subresource::None => cron_job::spec(&new["spec"], Some(&old["spec"])),
         _ => Vec::new(),
+    },
+    warnings: |new, old| {
+        let mut warnings = pods::owner_name_warning(new, old);
+        let path = FieldPath::new("spec.jobTemplate.spec");
+        warnings.extend(job::warnings(&path, &new["spec"]["jobTemplate"]["spec"], new, old));
+        if old.is_some() && text(&new["spec"], "schedule").contains("TZ") {
+            // The path is upstream's.
+            warnings.push(
+                "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
+                 https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+                    .to_owned(),
+            );
+        }
+        warnings
     },
     row: Some(cron_job_row),
     ..Rules::NONE

@@ -8,12 +8,14 @@ use crate::check::{immutable_hidden, ip, one_of, port_number};
 use crate::print;
 use crate::rules::{Generation, Rules};
 use crate::value::{int, list, text};
+use crate::warnings;
 
 pub(super) static ENDPOINTS: Rules = Rules {
     name: subdomain,
     create_on_update: true,
     validate: endpoints,
     validate_update: |new, _, _| endpoints(new),
+    warnings: |new, _| endpoints_warnings(new),
     row: Some(|o, now| vec![print::name(o), json!(addresses(o)), print::age(o, now)]),
     ..Rules::NONE
 };
@@ -27,11 +29,47 @@ pub(super) static ENDPOINT_SLICE: Rules = Rules {
         faults.extend(immutable_hidden(&FieldPath::new("addressType"), &new["addressType"], &old["addressType"]));
         faults
     },
+    warnings: slice_warnings,
     row: Some(slice_row),
     ..Rules::NONE
 };
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+
+/// What is said of addresses; a controller's own are as they should be.
+fn endpoints_warnings(o: &Value) -> Vec<String> {
+    if text(&o["metadata"]["labels"], "endpoints.kubernetes.io/managed-by") == "endpoint-controller" {
+        return Vec::new();
+    }
+    let mut warnings = Vec::new();
+    for (at, subset) in list(o, "subsets").iter().enumerate() {
+        for addresses in ["addresses", "notReadyAddresses"] {
+            let path = FieldPath::new("subsets").index(at).child(addresses);
+            for (at, address) in list(subset, addresses).iter().enumerate() {
+                warnings.extend(warnings::ip(&path.index(at).child("ip"), text(address, "ip")));
+            }
+        }
+    }
+    warnings
+}
+
+fn slice_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if old.is_none() && text(new, "addressType") == "FQDN" {
+        warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+    }
+    let controllers = ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
+    if controllers.contains(&text(&new["metadata"]["labels"], "endpointslice.kubernetes.io/managed-by")) {
+        return warnings;
+    }
+    for (at, endpoint) in list(new, "endpoints").iter().enumerate() {
+        let path = FieldPath::new("endpoints").index(at).child("addresses");
+        for (at, address) in list(endpoint, "addresses").iter().enumerate() {
+            warnings.extend(warnings::ip(&path.index(at), address.as_str().unwrap_or_default()));
+        }
+    }
+    warnings
+}
 
 fn endpoints(o: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();

@@ -22,6 +22,7 @@ pub(super) static LIMIT_RANGE: Rules = Rules {
 pub(super) static RESOURCE_QUOTA: Rules = Rules {
     name: subdomain,
     validate: |o| quota(&o["spec"]),
+    warnings: |new, old| if old.is_none() { quota_warnings(&new["spec"]["hard"]) } else { Vec::new() },
     validate_update: |new, old, subresource| match subresource {
         Subresource::None => {
             let mut faults = quota(&new["spec"]);
@@ -157,6 +158,22 @@ const SCOPES: [&str; 7] = [
     "CrossNamespacePodAffinity",
     "VolumeAttributesClass",
 ];
+
+/// Requests that may be above the limits.
+fn quota_warnings(hard: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for name in ["cpu", "memory", "storage", "ephemeral-storage"] {
+        let (requests, limits) = (format!("requests.{name}"), format!("limits.{name}"));
+        let bare = matches!(name, "cpu" | "memory") && !has(hard, &requests);
+        let requests = if bare { name.to_owned() } else { requests };
+        if let (Some(request), Some(limit)) = (as_quantity(&hard[&requests]), as_quantity(&hard[&limits]))
+            && request > limit
+        {
+            warnings.push(format!("ResourceQuota {requests} ({request}) should be less than {limits} ({limit})"));
+        }
+    }
+    warnings
+}
 
 fn quota(spec: &Value) -> Vec<FieldError> {
     let path = FieldPath::new("spec");

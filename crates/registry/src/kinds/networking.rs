@@ -12,12 +12,24 @@ use crate::check::{immutable, invalid_each, label_selector, one_of, port_name, p
 use crate::print;
 use crate::rules::{Generation, Rules};
 use crate::value::{has, int, list, text};
+use crate::warnings;
+
+/// Where the class stood before it was a field.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 pub(super) static INGRESS: Rules = Rules {
     name: subdomain,
     generation: Generation::Of("spec"),
     validate: ingress,
     validate_update: |new, _, subresource| if subresource == Subresource::None { ingress(new) } else { Vec::new() },
+    warnings: |new, old| {
+        let deprecated = old.is_none()
+            && has(&new["metadata"]["annotations"], CLASS_ANNOTATION)
+            && !has(&new["spec"], "ingressClassName");
+        let sentence =
+            || format!("annotation {CLASS_ANNOTATION:?} is deprecated, please use 'spec.ingressClassName' instead");
+        deprecated.then(sentence).into_iter().collect()
+    },
     row: Some(ingress_row),
     ..Rules::NONE
 };
@@ -56,9 +68,29 @@ pub(super) static NETWORK_POLICY: Rules = Rules {
     generation: Generation::Of("spec"),
     validate: network_policy,
     validate_update: |new, _, _| network_policy(new),
+    warnings: |new, _| policy_warnings(&new["spec"]),
     row: Some(|o, now| vec![print::name(o), print::selector_or_none(&o["spec"]["podSelector"]), print::age(o, now)]),
     ..Rules::NONE
 };
+
+/// What is said of the ranges of addresses in a policy.
+fn policy_warnings(spec: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
+        for (at, rule) in list(spec, rules).iter().enumerate() {
+            for (index, peer) in list(rule, peers).iter().enumerate() {
+                let path = FieldPath::new("spec").child(rules).index(at).child(peers).index(index).child("ipBlock");
+                let block = &peer["ipBlock"];
+                warnings.extend(warnings::cidr(&path.child("cidr"), text(block, "cidr")));
+                for (at, except) in list(block, "except").iter().enumerate() {
+                    let except = except.as_str().unwrap_or_default();
+                    warnings.extend(warnings::cidr(&path.child("except").index(at), except));
+                }
+            }
+        }
+    }
+    warnings
+}
 
 fn ingress(o: &Value) -> Vec<FieldError> {
     let (path, spec) = (FieldPath::new("spec"), &o["spec"]);

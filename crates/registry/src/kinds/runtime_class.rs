@@ -8,7 +8,8 @@ use super::subdomain;
 use crate::check::{immutable, invalid_each};
 use crate::print;
 use crate::rules::Rules;
-use crate::value::text;
+use crate::value::{entries, text};
+use crate::warnings::deprecated_label;
 
 pub(super) static RULES: Rules = Rules {
     name: subdomain,
@@ -16,6 +17,10 @@ pub(super) static RULES: Rules = Rules {
     unconditional_update: false,
     validate: handler,
     validate_update: |new, old, _| immutable(&FieldPath::new("handler"), &new["handler"], &old["handler"]),
+    warnings: |new, _| {
+        let asked = entries(&new["scheduling"], "nodeSelector").filter_map(|(key, _)| deprecated_label(key));
+        asked.map(|what| format!("scheduling.nodeSelector: {what}")).collect()
+    },
     row: Some(|o, now| vec![print::name(o), json!(text(o, "handler")), print::age(o, now)]),
     ..Rules::NONE
 };

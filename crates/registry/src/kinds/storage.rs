@@ -4,6 +4,8 @@ mod claim;
 mod class;
 mod volume;
 
+pub(crate) use claim::spec_warnings as claim_spec_warnings;
+
 use apimachinery::{FieldError, FieldPath, Subresource};
 use serde_json::{Value, json};
 
@@ -63,6 +65,18 @@ pub(super) static CSI_DRIVER: Rules = Rules {
         }
     },
     unconditional_update: false,
+    warnings: |new, old| {
+        let (spec, requests) = (&new["spec"], "tokenRequests");
+        let new = !list(spec, requests).is_empty() && old.is_none_or(|old| old["spec"][requests] != spec[requests]);
+        if !new || has(spec, "serviceAccountTokenInSecrets") {
+            return Vec::new();
+        }
+        vec![
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible \
+             logging of tokens in volume attributes"
+                .to_owned(),
+        ]
+    },
     row: Some(driver_row),
     ..Rules::NONE
 };
@@ -139,34 +153,6 @@ fn class_name(path: &FieldPath, spec: &Value, field: &str) -> Vec<FieldError> {
         return Vec::new();
     }
     invalid_each(&path.child(field), name, apimachinery::names::dns_subdomain(name))
-}
-
-/// What is said of a label of nodes that has another name now (upstream: `pkg/api/node`).
-fn deprecated_label(key: &str) -> Option<&'static str> {
-    Some(match key {
-        "beta.kubernetes.io/arch" => "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
-        "beta.kubernetes.io/os" => "deprecated since v1.14; use \"kubernetes.io/os\" instead",
-        "failure-domain.beta.kubernetes.io/region" => {
-            "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"
-        }
-        "failure-domain.beta.kubernetes.io/zone" => {
-            "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
-        }
-        "beta.kubernetes.io/instance-type" => {
-            "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"
-        }
-        "app.kubernetes.io/created-by" => "deprecated since v1.9",
-        "scheduler.alpha.kubernetes.io/preferAvoidPods" => "deprecated since v1.22; use Taints and Tolerations instead",
-        "node-role.kubernetes.io/master" => "use \"node-role.kubernetes.io/control-plane\" instead",
-        _ => return None,
-    })
-}
-
-/// What is said of annotations that became fields.
-fn deprecated_annotations(o: &Value, names: &[(&str, &str)]) -> Vec<String> {
-    let annotations = &o["metadata"]["annotations"];
-    let used = names.iter().filter(|(name, _)| has(annotations, name));
-    used.map(|(name, what)| format!("metadata.annotations[{name}]: {what}")).collect()
 }
 
 /// What is said of [`BETA_CLASS`].

@@ -3,6 +3,7 @@
 
 mod rows;
 mod validate;
+mod warnings;
 
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ pub(super) static DEPLOYMENT: Rules = Rules {
     },
     validate: validate::deployment,
     validate_update: validate::deployment_update,
+    warnings: warnings::named,
     row: Some(rows::deployment),
     ..Rules::NONE
 };
@@ -42,6 +44,7 @@ pub(super) static REPLICA_SET: Rules = Rules {
     generation: Generation::Of("spec"),
     validate: validate::replica_set,
     validate_update: validate::replica_set_update,
+    warnings: warnings::named,
     selectable: REPLICAS,
     row: Some(rows::replica_set),
     ..Rules::NONE
@@ -66,6 +69,7 @@ pub(super) static DAEMON_SET: Rules = Rules {
     },
     validate: validate::daemon_set,
     validate_update: validate::daemon_set_update,
+    warnings: warnings::of_template,
     row: Some(rows::daemon_set),
     ..Rules::NONE
 };
@@ -79,6 +83,7 @@ pub(super) static STATEFUL_SET: Rules = Rules {
     prepare_update: |new, _, _| name_claim_kinds(new),
     validate: validate::stateful_set,
     validate_update: validate::stateful_set_update,
+    warnings: warnings::stateful_set,
     row: Some(rows::stateful_set),
     ..Rules::NONE
 };
@@ -100,6 +105,7 @@ pub(super) static REPLICATION_CONTROLLER: Rules = Rules {
         Subresource::None => validate::replication_controller(new),
         _ => Vec::new(),
     },
+    warnings: warnings::replication_controller,
     selectable: REPLICAS,
     row: Some(rows::replication_controller),
     ..Rules::NONE
@@ -110,6 +116,7 @@ pub(super) static POD_TEMPLATE: Rules = Rules {
     generation: Generation::Of("template"),
     validate: validate::pod_template,
     validate_update: |new, _, _| validate::pod_template(new),
+    warnings: warnings::pod_template,
     row: Some(rows::pod_template),
     ..Rules::NONE
 };

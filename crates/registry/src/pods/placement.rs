@@ -45,7 +45,8 @@ fn node_affinity(path: &FieldPath, affinity: &Value) -> Vec<FieldError> {
     for (at, weighted) in list(affinity, PREFERRED).iter().enumerate() {
         let path = path.child(PREFERRED).index(at);
         faults.extend(weight(&path, weighted));
-        faults.extend(node_term(&path.child("preference"), &weighted["preference"]));
+        // A value that no label has is only warned of: the Pod may do without.
+        faults.extend(node_term(&path.child("preference"), &weighted["preference"], false));
     }
     faults
 }
@@ -55,17 +56,22 @@ pub(crate) fn node_selector(path: &FieldPath, selector: &Value) -> Vec<FieldErro
     let path = path.child("nodeSelectorTerms");
     let terms = list(selector, "nodeSelectorTerms");
     let mut faults: Vec<FieldError> =
-        terms.iter().enumerate().flat_map(|(at, term)| node_term(&path.index(at), term)).collect();
+        terms.iter().enumerate().flat_map(|(at, term)| node_term(&path.index(at), term, true)).collect();
     if terms.is_empty() {
         faults.push(FieldError::required(&path, "must have at least one node selector term"));
     }
     faults
 }
 
-fn node_term(path: &FieldPath, term: &Value) -> Vec<FieldError> {
+fn node_term(path: &FieldPath, term: &Value, required: bool) -> Vec<FieldError> {
     let mut faults = Vec::new();
     for (at, expression) in list(term, "matchExpressions").iter().enumerate() {
-        faults.extend(node_requirement(&path.child("matchExpressions").index(at), expression));
+        let path = path.child("matchExpressions").index(at);
+        faults.extend(node_requirement(&path, expression));
+        for (at, value) in list(expression, "values").iter().enumerate().filter(|_| required) {
+            let value = value.as_str().unwrap_or_default();
+            faults.extend(invalid_each(&path.child("values").index(at), value, label_value(value)));
+        }
     }
     for (at, field) in list(term, "matchFields").iter().enumerate() {
         let path = path.child("matchFields").index(at);
@@ -111,10 +117,6 @@ fn node_requirement(path: &FieldPath, expression: &Value) -> Vec<FieldError> {
     }
     let key = text(expression, "key");
     faults.extend(invalid_each(&path.child("key"), key, qualified_name(key)));
-    for (at, value) in values.iter().enumerate() {
-        let value = value.as_str().unwrap_or_default();
-        faults.extend(invalid_each(&here.index(at), value, label_value(value)));
-    }
     faults
 }
 

@@ -315,21 +315,3 @@ fn search_domain(path: &FieldPath, domain: &str) -> Vec<FieldError> {
     let detail = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
     vec![FieldError::invalid(path, trimmed, detail)]
 }
-
-/// Sentences about what is allowed but likely a mistake.
-pub(super) fn warnings(path: &FieldPath, spec: &Value) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (at, secret) in list(spec, "imagePullSecrets").iter().enumerate() {
-        if text(secret, "name").is_empty() {
-            warnings
-                .push(format!("{}: invalid empty name \"\"", path.child("imagePullSecrets").index(at).child("name")));
-        }
-    }
-    if int(spec, "terminationGracePeriodSeconds").is_some_and(|n| n < 0) {
-        warnings.push(format!(
-            "{}: must be >= 0; negative values are invalid and will be treated as 1",
-            path.child("terminationGracePeriodSeconds")
-        ));
-    }
-    warnings
-}

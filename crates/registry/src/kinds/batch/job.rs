@@ -160,3 +160,20 @@ pub(super) fn template_update(path: &FieldPath, new: &Value, old: &Value) -> Vec
         if is_open { (path.child("template.spec"), &after["spec"]) } else { (path.child("template"), after) };
     vec![FieldError::invalid(&path, Raw(shown.to_string()), IMMUTABLE)]
 }
+
+/// What is said of a Job's spec, which is that of `new` or of its template.
+pub(super) fn warnings(path: &FieldPath, spec: &Value, new: &Value, old: Option<&Value>) -> Vec<String> {
+    let template = pods::template_warnings(&path.child("template"), &spec["template"], new, old);
+    let changed = old.is_none_or(|old| old["metadata"]["generation"] != new["metadata"]["generation"]);
+    let many = |field: &str, limit| int(spec, field).is_some_and(|n| n > limit);
+    if !(changed
+        && text(spec, "completionMode") == "Indexed"
+        && many("completions", 100_000)
+        && many("parallelism", 10_000))
+    {
+        return template;
+    }
+    let sentence = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+                    Kubernetes might not be able to track completedIndexes when a big number of indexes fail";
+    [vec![format!("{path}: {sentence}")], template].concat()
+}

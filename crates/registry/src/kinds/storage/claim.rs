@@ -3,10 +3,11 @@
 use apimachinery::{FieldError, FieldPath};
 use serde_json::{Value, json};
 
-use super::{CLASS_DEPRECATED, access_modes, class_name, deprecated_annotations, positive, volume_mode};
+use super::{CLASS_DEPRECATED, access_modes, class_name, positive, volume_mode};
 use crate::check::{immutable, invalid_each, label_selector, one_of};
 use crate::storage_classes::BETA_CLASS;
 use crate::value::{as_quantity, child, entries, has, put, quantity, text};
+use crate::warnings::{annotations, fractional};
 
 /// Keeps the two fields that say where a claim's content comes from the same. What neither is a claim nor a snapshot was
 /// always dropped from the older one (KEP 1495); other namespaces are behind a feature gate that is off.
@@ -207,15 +208,14 @@ fn resource_key(path: &FieldPath, key: &str) -> Vec<FieldError> {
 }
 
 pub(super) fn warnings(o: &Value) -> Vec<String> {
-    let mut warnings = deprecated_annotations(o, &[(BETA_CLASS, CLASS_DEPRECATED)]);
-    for field in ["requests", "limits"] {
-        let amount = quantity(&o["spec"]["resources"][field], "storage").unwrap_or_default();
-        if amount.milli_value() % 1000 != 0 {
-            warnings.push(format!(
-                "spec.resources.{field}[storage]: fractional byte value {:?} is invalid, must be an integer",
-                amount.to_string()
-            ));
-        }
-    }
+    let mut warnings = annotations(&FieldPath::new("metadata"), &o["metadata"], &[(BETA_CLASS, CLASS_DEPRECATED)]);
+    warnings.extend(spec_warnings(&FieldPath::new("spec"), &o["spec"]));
     warnings
+}
+
+/// What is said of a claim's spec, wherever it stands.
+pub(crate) fn spec_warnings(path: &FieldPath, spec: &Value) -> Vec<String> {
+    let path = path.child("resources");
+    let of = |field| fractional(&path.child(field), &spec["resources"][field], "storage");
+    ["requests", "limits"].into_iter().filter_map(of).collect()
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use apimachinery::{FieldError, FieldPath};
 use serde_json::Value;
 
-use super::deprecated_label;
 use crate::check::{immutable, immutable_hidden, invalid_each, one_of};
 use crate::value::{list, text};
+use crate::warnings::deprecated_label;
 
 pub(super) fn validate(o: &Value) -> Vec<FieldError> {
     let mut faults = Vec::new();

@@ -3,13 +3,12 @@
 use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
 use serde_json::{Value, json};
 
-use super::{
-    CLASS_DEPRECATED, access_modes, class_name, deprecated_annotations, deprecated_label, positive, volume_mode,
-};
+use super::{CLASS_DEPRECATED, access_modes, class_name, positive, volume_mode};
 use crate::check::{immutable, one_of};
 use crate::pods;
 use crate::storage_classes::BETA_CLASS;
 use crate::value::{child, has, list, put, text};
+use crate::warnings::{annotations, node_expressions};
 
 pub(super) fn prepare_create(o: &mut Value, context: &WriteContext<'_>) {
     put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }));
@@ -235,7 +234,8 @@ pub(super) fn warnings(o: &Value) -> Vec<String> {
     let spec = &o["spec"];
     let options =
         ("volume.beta.kubernetes.io/mount-options", "deprecated since v1.31; use \"mountOptions\" attribute instead");
-    let mut warnings = deprecated_annotations(o, &[(BETA_CLASS, CLASS_DEPRECATED), options]);
+    let mut warnings =
+        annotations(&FieldPath::new("metadata"), &o["metadata"], &[(BETA_CLASS, CLASS_DEPRECATED), options]);
     if text(spec, "persistentVolumeReclaimPolicy") == "Recycle" {
         warnings.push(
             "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach \
@@ -244,13 +244,8 @@ pub(super) fn warnings(o: &Value) -> Vec<String> {
         );
     }
     for (at, term) in list(&spec["nodeAffinity"]["required"], "nodeSelectorTerms").iter().enumerate() {
-        for (index, expression) in list(term, "matchExpressions").iter().enumerate() {
-            let key = text(expression, "key");
-            if let Some(what) = deprecated_label(key) {
-                let path = format!("spec.nodeAffinity.required.nodeSelectorTerms[{at}].matchExpressions[{index}].key");
-                warnings.push(format!("{path}: {key} is {what}"));
-            }
-        }
+        let path = FieldPath::new("spec.nodeAffinity.required.nodeSelectorTerms").index(at).child("matchExpressions");
+        warnings.extend(node_expressions(&path, list(term, "matchExpressions")));
     }
     let used = DEPRECATED.iter().filter(|(source, _, _)| has(spec, source));
     warnings.extend(used.map(|(_, name, what)| format!("spec.{name}: {what}")));
