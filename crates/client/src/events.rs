@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::resources::EVENTS;
-use apimachinery::{Object, Resource};
+use apimachinery::{Object, Reason, Resource};
 use component_base::{Clock, Supervisor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ const AGGREGATION_SECONDS: i64 = 600;
 const BURST: f64 = 25.0;
 /// Seconds until one more is allowed.
 const REFILL_SECONDS: f64 = 300.0;
+/// Names that are tried for one Event.
+const NAMES_MAX: usize = 10;
 /// Correlated series that are remembered; the oldest are forgotten.
 const CACHE_MAX: usize = 4096;
 
@@ -130,7 +132,7 @@ impl EventRecorder {
         host: &str,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer { client, component, host: host.to_owned(), correlator: Correlator::default() };
+        let writer = Writer { client, component, host: host.to_owned(), correlator: Correlator::default(), named: 0 };
         supervisor.spawn_until_shutdown(format!("events-{component}"), writer.run(receiver));
         Self { sender, clock }
     }
@@ -150,6 +152,8 @@ struct Writer {
     component: &'static str,
     host: String,
     correlator: Correlator,
+    /// What the newest name ends with.
+    named: i128,
 }
 
 impl Writer {
@@ -176,23 +180,29 @@ impl Writer {
                 }
             }
         }
-        let name = format!("{}.{:x}", recorded.about.name, recorded.at.as_nanosecond());
         let mut source = json!({"component": self.component});
         if !self.host.is_empty() {
             source["host"] = json!(self.host);
         }
-        let event = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
+        let mut event = json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": namespace},
             "involvedObject": recorded.about.value(),
             "reason": recorded.reason, "message": step.message, "type": recorded.event_type.as_str(),
             "source": source, "reportingComponent": self.component, "reportingInstance": self.host,
             "firstTimestamp": seconds(step.first), "lastTimestamp": seconds(recorded.at), "count": step.count,
         });
-        match self.client.create(EVENTS, namespace, event).await {
-            Ok(_) => self.correlator.written(&step.key, name),
-            Err(error) => tracing::debug!(error = %error, "failed to write an Event"),
+        // Two of one instant are two, and another component may have found the same name.
+        for _ in 0..NAMES_MAX {
+            self.named = recorded.at.as_nanosecond().max(self.named + 1);
+            let name = format!("{}.{:x}", recorded.about.name, self.named);
+            event["metadata"]["name"] = json!(name);
+            match self.client.create(EVENTS, namespace, event.clone()).await {
+                Ok(_) => return self.correlator.written(&step.key, name),
+                Err(error) if error.reason == Reason::AlreadyExists => {}
+                Err(error) => return tracing::debug!(error = %error, "failed to write an Event"),
+            }
         }
+        tracing::debug!(reason = recorded.reason, "found no name for an Event");
     }
 }
 

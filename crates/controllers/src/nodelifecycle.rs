@@ -9,8 +9,8 @@ use api::resources::{LEASES, NODES, PODS};
 use apimachinery::{ApiError, Object, Reason};
 use async_trait::async_trait;
 use client::{
-    Client, DeleteOptions, EventRecorder, EventType, Informer, ObjectReference, Outcome, PatchKind, Preconditions,
-    ReconcileError, Reconciler, WorkQueue, run_controller, typed_value,
+    Change, Client, DeleteOptions, EventRecorder, EventType, Informer, ObjectReference, Outcome, PatchKind,
+    Preconditions, ReconcileError, Reconciler, WorkQueue, run_controller, typed_value,
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -33,6 +33,11 @@ struct NodeLifecycle {
     pods: Informer,
 }
 
+/// The node that an Event is about.
+fn reference(node: &Object) -> ObjectReference {
+    ObjectReference { resource_version: String::new(), ..ObjectReference::to(NODES, node) }
+}
+
 /// Starts the controller.
 pub(crate) fn start(context: &ControllerContext) {
     let queue = WorkQueue::new();
@@ -42,6 +47,19 @@ pub(crate) fn start(context: &ControllerContext) {
         pod.and_then(|pod| pod.spec.as_ref().and_then(|s| s.node_name.clone())).into_iter().collect()
     });
     nodes.on_change(crate::owner::enqueue(&queue));
+    let client = context.client(NAME);
+    let recorder = context.recorder(client.clone(), NAME);
+    let said = recorder.clone();
+    nodes.on_change(move |change| {
+        let node = change.object();
+        let name = &node.meta().name;
+        let (reason, what) = match change {
+            Change::Added(_) => ("RegisteredNode", format!("Registered Node {name} in Controller")),
+            Change::Deleted(_) => ("RemovingNode", format!("Removing Node {name} from Controller")),
+            Change::Updated(..) => return,
+        };
+        said.event(reference(node), EventType::Normal, reason, format!("Node {name} event: {what}"));
+    });
     let (of_pods, all) = (queue.clone(), nodes.clone());
     pods.on_change(move |change| {
         // A new Pod on a tainted node may have to leave it.
@@ -52,8 +70,6 @@ pub(crate) fn start(context: &ControllerContext) {
             of_pods.add(name);
         }
     });
-    let client = context.client(NAME);
-    let recorder = context.recorder(client.clone(), NAME);
     let controller = NodeLifecycle { client, recorder, context: context.clone(), nodes, leases, pods };
     run_controller(&context.supervisor, &queue, WORKERS, Arc::new(controller));
 }
@@ -94,14 +110,8 @@ impl NodeLifecycle {
             let mut body = object.value();
             body["status"]["conditions"] = typed_value(&conditions)?;
             let updated = self.client.update_status(NODES, "", name, body).await?;
-            let about = ObjectReference {
-                kind: "Node".to_owned(),
-                name: name.clone(),
-                uid: name.clone(),
-                ..ObjectReference::default()
-            };
             self.recorder.event(
-                about,
+                reference(object),
                 EventType::Normal,
                 "NodeNotReady",
                 format!("Node {name} status is now: NodeNotReady"),
@@ -123,7 +133,11 @@ impl NodeLifecycle {
                 crate::time::now(&*self.context.clock).to_string()}]}});
             match self.client.patch_status(PODS, &namespace, &pod_name, PatchKind::Strategic, patch).await {
                 Err(error) if error.reason != Reason::NotFound => return Err(error),
-                _ => {}
+                Err(_) => {}
+                Ok(pod) => {
+                    let about = ObjectReference::to(PODS, &pod);
+                    self.recorder.event(about, EventType::Warning, "NodeNotReady", "Node is not ready");
+                }
             }
         }
         for pod in plan.evict {

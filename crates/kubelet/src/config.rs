@@ -246,18 +246,21 @@ fn security(pod: &Pod, container: &Container, image: &Image) -> Result<LinuxCont
     let run_as_group = id(own.and_then(|s| s.run_as_group).or_else(|| of_pod.and_then(|s| s.run_as_group)));
     let non_root = own.and_then(|s| s.run_as_non_root).or_else(|| of_pod.and_then(|s| s.run_as_non_root));
     if non_root == Some(true) {
+        let meta = &pod.metadata;
+        let [name, namespace, uid] = [&meta.name, &meta.namespace, &meta.uid].map(|o| o.as_deref().unwrap_or_default());
+        let whose = format!("(pod: \"{name}_{namespace}({uid})\", container: {})", container.name);
         let image_user = image.config.user.split(':').next().unwrap_or_default();
         match (run_as_user, image_user) {
             (Some(0), _) => {
-                return Err("container's runAsUser breaks non-root policy".to_owned());
+                return Err(format!("container's runAsUser breaks non-root policy {whose}"));
             }
             (Some(_), _) => {}
             (None, "" | "0" | "root") => {
-                return Err("container has runAsNonRoot and image will run as root".to_owned());
+                return Err(format!("container has runAsNonRoot and image will run as root {whose}"));
             }
             (None, text) if text.parse::<u32>().is_err() => {
                 return Err(format!(
-                    "container has runAsNonRoot and image has non-numeric user ({text}), cannot verify user is non-root"
+                    "container has runAsNonRoot and image has non-numeric user ({text}), cannot verify user is non-root {whose}"
                 ));
             }
             _ => {}

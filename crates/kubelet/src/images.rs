@@ -47,7 +47,8 @@ pub(crate) async fn ensure(
         pulled: pulled.then(|| name.to_owned()),
     };
     let reference = Reference::parse(name).map_err(|error| {
-        let message = format!("Failed to apply default image tag {name:?}: {error}");
+        let message =
+            format!("Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: {error}");
         recorder.event(about.clone(), EventType::Warning, "InspectFailed", message.clone());
         failure("InvalidImageName", message, false)
     })?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::resources::{NODES, PODS, SERVICES};
 use apimachinery::Object;
-use client::{Change, Client, EventRecorder, EventType, Informer, Informers, ObjectReference};
+use client::{Change, Client, EventRecorder, Informer, Informers};
 use component_base::{Clock, Random, Supervisor};
 use cri::{
     AttachOptions, ContainerFilter, ContainerStatus, DnsConfig, DuplexStream, ExecOptions, ExecSession, ImageService,
@@ -182,13 +182,6 @@ impl Kubelet {
             random,
             supervisor: supervisor.clone(),
         });
-        let about = ObjectReference {
-            kind: "Node".to_owned(),
-            name: shared.config.node_name.clone(),
-            uid: shared.config.node_name.clone(),
-            ..ObjectReference::default()
-        };
-        shared.recorder.event(about, EventType::Normal, "Starting", "Starting kubelet.");
         supervisor.spawn_until_shutdown("node-status", crate::node::run(shared.clone(), node.clone()));
         let dispatcher = Dispatcher {
             shared: shared.clone(),

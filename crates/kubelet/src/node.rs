@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::{LEASES, NODES};
-use apimachinery::{ApiError, Reason};
-use client::{Informer, PatchKind};
+use apimachinery::{ApiError, Object, Reason};
+use client::{Change, EventRecorder, EventType, Informer, ObjectReference, PatchKind};
 use cri::RUNTIME_HANDLERS;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -99,9 +99,20 @@ fn extended(list: &Value) -> Map<String, Value> {
     entries.map(|(name, quantity)| (name.clone(), quantity.clone())).collect()
 }
 
-/// Whether the node's status has yet to say how much of its extended resources is for Pods.
+/// Whether the node's status has yet to say how much of its extended resources is for Pods, or that it is ready after all:
+/// whoever found it silent said otherwise.
 fn has_news(node: &Value) -> bool {
-    extended(&node["status"]["capacity"]) != extended(&node["status"]["allocatable"])
+    let status = &node["status"];
+    extended(&status["capacity"]) != extended(&status["allocatable"]) || !is_ready(status)
+}
+
+fn is_ready(status: &Value) -> bool {
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn is_unschedulable(node: &Value) -> bool {
+    node["spec"]["unschedulable"] == true
 }
 
 /// The patch that leads to the status `new`; an extended resource that is gone is taken out.
@@ -119,18 +130,32 @@ pub(crate) async fn run(shared: Arc<Shared>, node: Informer) {
     let version = shared.runtime.version();
     let runtime_version = format!("{}://{}", version.name, version.version);
     let mut delay = Duration::from_millis(50);
-    while let Err(error) = register(&shared, &runtime_version).await {
-        tracing::warn!(error = %error, "failed to register the node, will retry");
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(Duration::from_secs(7));
-    }
+    let registered = loop {
+        match register(&shared, &runtime_version).await {
+            Ok(registered) => break registered,
+            Err(error) => {
+                tracing::warn!(error = %error, "failed to register the node, will retry");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(Duration::from_secs(7));
+            }
+        }
+    };
+    let about = ObjectReference { resource_version: String::new(), ..ObjectReference::to(NODES, &registered.node) };
+    let events = NodeEvents { recorder: shared.recorder.clone(), about };
+    events.started(registered.became_ready);
     let news = Arc::new(Notify::new());
     let notify = news.clone();
     node.on_change(move |change| {
-        if has_news(&change.object().value()) {
+        let node = change.object().value();
+        let before = match change {
+            Change::Updated(before, _) => is_unschedulable(&before.value()),
+            Change::Added(_) | Change::Deleted(_) => false,
+        };
+        if has_news(&node) || is_unschedulable(&node) != before {
             notify.notify_one();
         }
     });
+    let mut unschedulable = false;
     let mut reported = Instant::now();
     let (mut renewal, mut unsaid) = (reported, false);
     loop {
@@ -142,12 +167,25 @@ pub(crate) async fn run(shared: Arc<Shared>, node: Informer) {
                     tracing::warn!(error = %error, "failed to renew the node's Lease");
                 }
             }
-            () = news.notified() => unsaid = true,
+            () = news.notified() => {
+                let Some(node) = node.store().get(&shared.config.node_name) else { continue };
+                let node = node.value();
+                if is_unschedulable(&node) != unschedulable {
+                    unschedulable = !unschedulable;
+                    events.status_is(if unschedulable { "NodeNotSchedulable" } else { "NodeSchedulable" });
+                }
+                unsaid |= has_news(&node);
+            }
         }
         if unsaid || reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             match report(&shared, &runtime_version).await {
-                Ok(()) => unsaid = false,
+                Ok(reported) => {
+                    unsaid = false;
+                    if reported.became_ready {
+                        events.status_is("NodeReady");
+                    }
+                }
                 // The next renewal is the next try.
                 Err(error) => tracing::warn!(error = %error, "failed to write the node's status"),
             }
@@ -155,21 +193,52 @@ pub(crate) async fn run(shared: Arc<Shared>, node: Informer) {
     }
 }
 
-async fn register(shared: &Shared, runtime_version: &str) -> Result<(), ApiError> {
+/// What the node says of itself. One object a run of the kubelet, so that each is said when it comes to be so.
+struct NodeEvents {
+    recorder: EventRecorder,
+    about: ObjectReference,
+}
+
+impl NodeEvents {
+    fn started(&self, became_ready: bool) {
+        self.recorder.event(self.about.clone(), EventType::Normal, "Starting", "Starting kubelet.");
+        for status in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"] {
+            self.status_is(status);
+        }
+        if became_ready {
+            self.status_is("NodeReady");
+        }
+    }
+
+    fn status_is(&self, status: &str) {
+        let text = format!("Node {} status is now: {status}", self.about.name);
+        self.recorder.event(self.about.clone(), EventType::Normal, status, text);
+    }
+}
+
+/// The node as it was written.
+struct Written {
+    node: Arc<Object>,
+    /// Whether it was not ready before.
+    became_ready: bool,
+}
+
+async fn register(shared: &Shared, runtime_version: &str) -> Result<Written, ApiError> {
     let body = object(&shared.config, runtime_version, &Value::Null, shared.clock.now());
     match shared.client.create(NODES, "", body).await {
-        Ok(_) => Ok(()),
+        Ok(node) => Ok(Written { node, became_ready: true }),
         Err(error) if error.reason == Reason::AlreadyExists => report(shared, runtime_version).await,
         Err(error) => Err(error),
     }
 }
 
-async fn report(shared: &Shared, runtime_version: &str) -> Result<(), ApiError> {
+async fn report(shared: &Shared, runtime_version: &str) -> Result<Written, ApiError> {
     let name = &shared.config.node_name;
     let old = shared.client.get(NODES, "", name).await?;
     let old = &old.value()["status"];
     let patch = patch(status(&shared.config, runtime_version, old, shared.clock.now()), old);
-    shared.client.patch_status(NODES, "", name, PatchKind::Strategic, patch).await.map(|_| ())
+    let node = shared.client.patch_status(NODES, "", name, PatchKind::Strategic, patch).await?;
+    Ok(Written { node, became_ready: !is_ready(old) })
 }
 
 async fn renew(shared: &Shared) -> Result<(), ApiError> {
@@ -198,8 +267,10 @@ mod tests {
 
     #[test]
     fn extended_resources_are_all_for_pods_until_they_are_gone() {
-        let node =
-            |capacity: Value, allocatable: Value| json!({"status": {"capacity": capacity, "allocatable": allocatable}});
+        let node = |capacity: Value, allocatable: Value| {
+            json!({"status": {"capacity": capacity, "allocatable": allocatable,
+                "conditions": [{"type": "Ready", "status": "True"}]}})
+        };
         let told = node(json!({"cpu": "2", "example.com/dongle": "4"}), json!({"cpu": "1900m"}));
         assert!(has_news(&told), "nobody has said how many are for Pods");
         assert!(!has_news(&node(json!({"cpu": "2"}), json!({"cpu": "1900m"}))), "the node's own differ as they do");

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::gotext::io_error;
+use apimachinery::gotext::{self, io_error};
 use client::TlsSettings;
 use component_base::Random;
 use cri::{ContainerId, DuplexStream, RuntimeError, RuntimeService};
@@ -82,6 +82,18 @@ pub(crate) enum ProbeEvent {
     Unhealthy(Unhealthy),
 }
 
+/// Why a try did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    /// The container answered otherwise, or not at all.
+    Failed(String),
+    /// It could not be asked, which says nothing of it.
+    Errored(String),
+}
+
+/// So often is asked again at once if the container could not be asked (upstream: `maxProbeRetries`).
+const TRIES: usize = 3;
+
 /// What a probe task needs.
 #[derive(Clone)]
 pub(crate) struct ProbeTask {
@@ -107,21 +119,27 @@ impl ProbeTask {
         tokio::time::sleep(Duration::from_secs(seconds(self.probe.initial_delay_seconds, 0))).await;
         let (mut run, mut last, mut told) = (0, None, None);
         loop {
-            let result = match tokio::time::timeout(timeout, self.once(timeout)).await {
-                Ok(result) => result,
-                Err(_) => Err(self.out_of_time(timeout)),
-            };
+            let result = self.ask(timeout).await;
             let passed = result.is_ok();
-            if let Err(output) = result {
-                let text = format!("{} probe failed: {output}", self.kind.word());
+            let (counts, said) = match result {
+                Ok(()) => (true, None),
+                Err(Failure::Failed(output)) => (true, Some(format!("failed: {output}"))),
+                Err(Failure::Errored(error)) => {
+                    (false, Some(format!("errored and resulted in unknown state: {error}")))
+                }
+            };
+            if let Some(said) = said {
+                let text = format!("{} probe {said}", self.kind.word());
                 let _ = self
                     .events
                     .send(ProbeEvent::Unhealthy(Unhealthy { container: self.container.name.clone(), text }))
                     .await;
             }
-            run = if last == Some(passed) { run + 1 } else { 1 };
-            last = Some(passed);
-            let enough = run >= if passed { success } else { failure };
+            if counts {
+                run = if last == Some(passed) { run + 1 } else { 1 };
+                last = Some(passed);
+            }
+            let enough = counts && run >= if passed { success } else { failure };
             if enough && told != Some(passed) {
                 told = Some(passed);
                 let verdict =
@@ -138,13 +156,32 @@ impl ProbeTask {
         }
     }
 
+    /// Asks the container, again if that was not possible.
+    async fn ask(&self, timeout: Duration) -> Result<(), Failure> {
+        let mut result = Ok(());
+        for _ in 0..TRIES {
+            result = match tokio::time::timeout(timeout, self.once(timeout)).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::Failed(self.out_of_time(timeout))),
+            };
+            if !matches!(result, Err(Failure::Errored(_))) {
+                break;
+            }
+        }
+        result
+    }
+
     /// What is said of a probe that got no answer in time.
     fn out_of_time(&self, timeout: Duration) -> String {
         let port =
             |port: &IntOrString| port_number(port, &self.container).map_or_else(|text| text, |port| port.to_string());
         let host =
             |host: &Option<String>| host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
-        if let Some(http) = &self.probe.http_get {
+        if let Some(exec) = &self.probe.exec {
+            let command = exec.command.as_deref().unwrap_or_default().join(" ");
+            let given = crate::images::go_duration(timeout);
+            format!("command timed out: {} timed out after {given}", gotext::quote(&command))
+        } else if let Some(http) = &self.probe.http_get {
             let scheme = http.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
             let path = http.path.as_deref().unwrap_or("/");
             let url = format!("{scheme}://{}:{}{path}", host(&http.host), port(&http.port));
@@ -156,61 +193,64 @@ impl ProbeTask {
         }
     }
 
-    async fn once(&self, timeout: Duration) -> Result<(), String> {
+    async fn once(&self, timeout: Duration) -> Result<(), Failure> {
         if let Some(exec) = &self.probe.exec {
             let argv = exec.command.clone().unwrap_or_default();
             return match self.runtime.exec_sync(&self.id, &argv, Some(timeout)).await {
                 Ok(output) if output.exit_code == 0 => Ok(()),
                 Ok(output) => {
                     let text = [output.stdout, output.stderr].concat();
-                    Err(String::from_utf8_lossy(&text[..text.len().min(BODY_MAX)]).into_owned())
+                    Err(Failure::Failed(String::from_utf8_lossy(&text[..text.len().min(BODY_MAX)]).into_owned()))
                 }
-                Err(RuntimeError::ExecTimeout { command, .. }) => Err(format!(
-                    "command timed out: {command:?} timed out after {}",
-                    crate::images::go_duration(timeout)
-                )),
-                Err(error) => Err(error.to_string()),
+                Err(RuntimeError::ExecTimeout { .. }) => Err(Failure::Failed(self.out_of_time(timeout))),
+                Err(error) => Err(Failure::Errored(error.to_string())),
             };
         }
         if let Some(http) = &self.probe.http_get {
-            let port = port_number(&http.port, &self.container)?;
+            let port = port_number(&http.port, &self.container).map_err(Failure::Errored)?;
             let host = http.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
             let path = http.path.clone().unwrap_or_else(|| "/".to_owned());
             let headers: Vec<(String, String)> =
                 http.http_headers.iter().flatten().map(|h| (h.name.clone(), h.value.clone())).collect();
             let https = http.scheme.as_deref() == Some("HTTPS");
             let get = HttpGet { https, host: &host, port, path: &path, headers: &headers };
-            return get.send(&*self.dialer).await;
+            return get.send(&*self.dialer).await.map_err(Failure::Failed);
         }
         if let Some(tcp) = &self.probe.tcp_socket {
-            let port = port_number(&tcp.port, &self.container)?;
+            let port = port_number(&tcp.port, &self.container).map_err(Failure::Errored)?;
             let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
-            let address = address(&host, port)?;
-            return self.dialer.dial(address).await.map(|_| ()).map_err(|error| dial_failure(address, &error));
+            let address = address(&host, port).map_err(Failure::Failed)?;
+            let dialed = self.dialer.dial(address).await;
+            return dialed.map(|_| ()).map_err(|error| Failure::Failed(dial_failure(address, &error)));
         }
-        let Some(health) = &self.probe.grpc else { return Err("missing probe handler".to_owned()) };
-        let port = u16::try_from(health.port).map_err(|_| format!("{} is no port", health.port))?;
-        let address = address(&self.pod_ip, port)?;
-        let stream = self.dialer.dial(address).await;
-        let stream =
-            stream.map_err(|e| format!("error: failed to connect service at {:?}: {e}", address.to_string()))?;
-        grpc::check(stream, &address.to_string(), health.service.as_deref().unwrap_or_default()).await
+        let Some(health) = &self.probe.grpc else {
+            return Err(Failure::Errored(format!("missing probe handler for {}", self.container.name)));
+        };
+        let port = u16::try_from(health.port).map_err(|_| Failure::Failed(format!("{} is no port", health.port)))?;
+        let address = address(&self.pod_ip, port).map_err(Failure::Failed)?;
+        let stream = self.dialer.dial(address).await.map_err(|error| {
+            let why = dial_failure(address, &error);
+            Failure::Failed(format!("error: failed to connect service at {:?}: {why}", address.to_string()))
+        })?;
+        let service = health.service.as_deref().unwrap_or_default();
+        grpc::check(stream, &address.to_string(), service).await.map_err(Failure::Failed)
     }
 }
 
 /// A port by number, or by the name that the container gives it.
 pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u16, String> {
     let number = match port {
-        IntOrString::Int(number) => Some(*number),
-        IntOrString::String(text) => text.parse().ok().or_else(|| {
-            let ports = container.ports.iter().flatten();
-            ports.into_iter().find(|p| p.name.as_deref() == Some(text)).map(|p| p.container_port)
-        }),
+        IntOrString::Int(number) => *number,
+        IntOrString::String(text) => {
+            let mut ports = container.ports.iter().flatten();
+            let named = ports.find(|p| p.name.as_deref() == Some(text)).map(|p| p.container_port);
+            // Go's words for what is no number either.
+            let unknown = || format!("strconv.Atoi: parsing {}: invalid syntax", gotext::quote(text));
+            named.or_else(|| text.parse().ok()).ok_or_else(unknown)?
+        }
     };
-    number
-        .and_then(|n| u16::try_from(n).ok())
-        .filter(|n| *n > 0)
-        .ok_or_else(|| format!("couldn't find port: {port:?} in container {}", container.name))
+    let fits = u16::try_from(number).ok().filter(|number| *number > 0);
+    fits.ok_or_else(|| format!("invalid port number: {number}"))
 }
 
 fn dial_failure(address: SocketAddr, error: &std::io::Error) -> String {

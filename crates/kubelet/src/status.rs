@@ -150,7 +150,9 @@ fn phase(spec: &PodSpec, views: &Views, view: &PodView) -> &'static str {
 fn terminated(end: &Ended) -> Value {
     let mut state = json!({"exitCode": end.code, "reason": end.reason, "finishedAt": time(end.finished_at),
                            "containerID": runtime_id(&end.id)});
-    if let Some(at) = end.started_at {
+    // containerd says nothing of a container that never ran, which upstream's kubelet takes for the beginning of time.
+    let never = (end.reason == "StartError").then_some(Timestamp::UNIX_EPOCH);
+    if let Some(at) = end.started_at.or(never) {
         state["startedAt"] = time(at);
     }
     if !end.message.is_empty() {

@@ -29,6 +29,7 @@ mod statefulset;
 mod storage;
 mod tutorial;
 mod volumes;
+mod words;
 
 /// A Deployment `web` of three, of image `example.org/web:v1`.
 const WEB: &str = "

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use api::resources::{NODES, PODS};
+use api::resources::{EVENTS, NODES, PODS};
+use client::PatchKind;
 use envtest::{Cluster, Options, check};
+use serde_json::{Value, json};
 
 use crate::WEB;
 
@@ -91,5 +93,73 @@ fn a_kubelet_that_is_back_in_time_keeps_its_pods() {
             assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
         }
         Ok(())
+    });
+}
+
+/// What is said of an object, with who says it: `kubelet NodeReady x1: …`, sorted.
+fn events(cluster: &Cluster, kind: &str, name: &str) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of_object = |event: &Value| event["involvedObject"]["kind"] == kind && event["involvedObject"]["name"] == name;
+    let events = cluster.list(EVENTS, "default").into_iter().map(|event| event.value()).filter(of_object);
+    let mut said: Vec<String> = events
+        .map(|event| {
+            let (who, reason) = (text(&event["source"]["component"]), text(&event["reason"]));
+            format!("{who} {reason} x{}: {}", event["count"], text(&event["message"]))
+        })
+        .collect();
+    said.sort();
+    said
+}
+
+#[test]
+fn a_node_and_its_controller_say_what_becomes_of_it() {
+    check(&Options::new(6).nodes(1).outages(), async |cluster| {
+        cluster.apply(WEB).await?;
+        cluster.rolled_out("web").await?;
+        let before = [
+            "kubelet NodeHasNoDiskPressure x1: Node node-0 status is now: NodeHasNoDiskPressure",
+            "kubelet NodeHasSufficientMemory x1: Node node-0 status is now: NodeHasSufficientMemory",
+            "kubelet NodeHasSufficientPID x1: Node node-0 status is now: NodeHasSufficientPID",
+            "kubelet NodeReady x1: Node node-0 status is now: NodeReady",
+            "kubelet Starting x1: Starting kubelet.",
+            "node-controller RegisteredNode x1: Node node-0 event: Registered Node node-0 in Controller",
+        ];
+        let said = |wanted: Vec<String>| {
+            move || {
+                let found = events(cluster, "Node", "node-0");
+                if found == wanted { Ok(()) } else { Err(format!("{found:#?}")) }
+            }
+        };
+        let mut wanted: Vec<String> = before.iter().map(|line| (*line).to_owned()).collect();
+        cluster.eventually("the node is there", said(wanted.clone())).await?;
+        // Heartbeats say nothing.
+        cluster.pass(Duration::from_secs(700)).await?;
+        assert_eq!(events(cluster, "Node", "node-0"), wanted);
+
+        let cordon = json!({"spec": {"unschedulable": true}});
+        cluster.client().patch(NODES, "", "node-0", PatchKind::Merge, cordon).await?;
+        wanted.push("kubelet NodeNotSchedulable x1: Node node-0 status is now: NodeNotSchedulable".to_owned());
+        wanted.sort();
+        cluster.eventually("it is cordoned", said(wanted.clone())).await?;
+
+        cluster.node("node-0")?.kill_kubelet();
+        wanted.push("node-controller NodeNotReady x1: Node node-0 status is now: NodeNotReady".to_owned());
+        wanted.sort();
+        cluster.eventually("it is lost", said(wanted)).await?;
+        let pod = cluster.pods()[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let lost = || {
+            let found = events(cluster, "Pod", &pod);
+            let lost = found.iter().any(|line| line == "node-controller NodeNotReady x1: Node is not ready");
+            if lost { Ok(()) } else { Err(format!("{found:#?}")) }
+        };
+        cluster.eventually("its Pods are told", lost).await?;
+
+        cluster.node("node-0")?.start_kubelet();
+        let back = || {
+            let found = events(cluster, "Node", "node-0");
+            let ready = found.iter().filter(|line| line.starts_with("kubelet NodeReady")).count();
+            if ready == 2 { Ok(()) } else { Err(format!("{found:#?}")) }
+        };
+        cluster.eventually("it is back", back).await
     });
 }
