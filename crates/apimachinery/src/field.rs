@@ -17,6 +17,11 @@ impl FieldPath {
         Self::default()
     }
 
+    /// The path of a field whose name is empty: where upstream finds some faults of a whole object.
+    pub fn nameless() -> Self {
+        Self("[]".to_owned())
+    }
+
     /// The field `name` below this one.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {

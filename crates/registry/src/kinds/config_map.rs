@@ -40,7 +40,7 @@ fn validate(o: &Value) -> Vec<FieldError> {
         bytes += decoded_length(value);
     }
     if bytes > BYTES_MAX {
-        faults.push(FieldError::too_long(&FieldPath::root(), BYTES_MAX));
+        faults.push(FieldError::too_long(&FieldPath::nameless(), BYTES_MAX));
     }
     faults
 }

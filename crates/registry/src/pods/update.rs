@@ -244,7 +244,7 @@ fn addresses(path: &FieldPath, status: &Value) -> Vec<FieldError> {
 pub(super) fn ephemeral_containers(new: &Value, old: &Value) -> Vec<FieldError> {
     let here = path().child("ephemeralContainers");
     if has(&old["metadata"]["annotations"], "kubernetes.io/config.mirror") {
-        return vec![FieldError::forbidden(&FieldPath::root(), "static pods do not support ephemeral containers")];
+        return vec![FieldError::forbidden(&FieldPath::nameless(), "static pods do not support ephemeral containers")];
     }
     let mut faults = validate(&path(), new, Place::Pod);
     for was in list(&old["spec"], "ephemeralContainers") {
@@ -267,7 +267,7 @@ pub(super) fn ephemeral_containers(new: &Value, old: &Value) -> Vec<FieldError> 
 
 pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
     if has(&old["metadata"]["annotations"], "kubernetes.io/config.mirror") {
-        return vec![FieldError::forbidden(&FieldPath::root(), "static pods cannot be resized")];
+        return vec![FieldError::forbidden(&FieldPath::nameless(), "static pods cannot be resized")];
     }
     let mut faults = validate(&path(), new, Place::Pod);
     let class = match text(&old["status"], "qosClass") {
