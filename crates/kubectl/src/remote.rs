@@ -1,5 +1,6 @@
 //! Commands in containers over a WebSocket (upstream: `client-go/tools/remotecommand`, protocol `v5.channel.k8s.io`).
 
+use std::convert::Infallible;
 use std::io::Read as _;
 
 use bytes::Bytes;
@@ -86,17 +87,17 @@ impl Session {
         // Reading must go on while a write waits: a command may stop reading until its output is taken.
         tokio::select! {
             outcome = receive(receiver, &output, &errors) => outcome,
-            failed = send(sender, input, sizes) => Err(failed),
+            never = send(sender, input, sizes) => match never {},
         }
     }
 }
 
-/// Sends input and sizes. Ends only where that fails.
+/// Sends input and sizes for as long as that goes.
 async fn send(
     mut socket: impl Sink<Message, Error = tungstenite::Error> + Unpin,
     mut input: Option<mpsc::Receiver<Bytes>>,
     mut sizes: Option<mpsc::Receiver<Size>>,
-) -> KubectlError {
+) -> Infallible {
     async fn next<T>(receiver: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
         match receiver {
             Some(receiver) => receiver.recv().await,
@@ -122,11 +123,9 @@ async fn send(
                 }
             },
         };
-        if let Err(error) = socket.send(Message::binary(message)).await {
-            // Where the other side has gone, the receiver knows better why.
-            if !matches!(error, tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) {
-                return KubectlError::new(format!("error sending to the container: {error}"));
-            }
+        // A command may end before it has read all: the receiver knows how, and whether the connection broke.
+        if socket.send(Message::binary(message)).await.is_err() {
+            drop((input, sizes));
             return std::future::pending().await;
         }
     }

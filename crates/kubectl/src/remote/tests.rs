@@ -56,10 +56,32 @@ async fn the_end_of_input_closes_the_stream() {
     typed.send(Bytes::from_static(b"hi")).await.unwrap();
     drop(typed);
     tokio::select! {
-        failed = send(sink, Some(input), None) => panic!("{failed}"),
+        never = send(sink, Some(input), None) => match never {},
         () = async {
             assert_eq!(sent.recv().await.unwrap().into_data(), b"\x00hi".as_slice());
             assert_eq!(sent.recv().await.unwrap().into_data(), [255, 0].as_slice());
         } => {}
     }
+}
+
+#[tokio::test]
+async fn input_that_can_not_be_sent_any_more_does_not_end_the_session() {
+    let (typed, input) = mpsc::channel(1);
+    let broken = Box::pin(sink::unfold((), async |(), _| Err(Error::Io(std::io::ErrorKind::BrokenPipe.into()))));
+    typed.send(Bytes::from_static(b"hi")).await.unwrap();
+    let status = [&[3], br#"{"status":"Success"}"#.as_slice()].concat();
+    let (said, told) = mpsc::channel(1);
+    let told = stream::unfold(told, async |mut told| told.recv().await.map(|message| (message, told)));
+    let outcome = tokio::select! {
+        never = send(broken, Some(input), None) => match never {},
+        outcome = receive(Box::pin(told), &Output::Discard, &Output::Discard) => outcome,
+        () = async {
+            // By now the input has been taken, and could not be sent.
+            typed.closed().await;
+            said.send(Ok(Message::binary(status))).await.unwrap();
+            drop(said);
+            std::future::pending().await
+        } => unreachable!(),
+    };
+    assert_eq!(outcome, Ok(()));
 }

@@ -51,7 +51,7 @@ async fn each_request_is_answered_and_logged() {
     assert!(lines[2].starts_with("Running On: web-1 | Total Requests: 2 | App Uptime: "), "{}", lines[2]);
     assert!(lines[2].contains(" seconds | Log Time: 2026-01-13T22:36:"), "{}", lines[2]);
     // The connection is kept alive, and still nothing holds up the end.
-    assert!(running.tasks.drain(Duration::from_secs(5)).await);
+    assert_eq!(running.tasks.drain(Duration::from_secs(5)).await, Ok(()));
     assert_eq!(stream.read(&mut [0; 1]).await.expect("it is closed properly"), 0);
 }
 
@@ -74,7 +74,7 @@ async fn a_request_in_flight_is_finished() {
     let mut text = String::new();
     second.read_to_string(&mut text).await.expect("it is closed properly");
     assert!(text.ends_with("| Running on: web-1 | v=1\n"), "{text}");
-    assert!(running.tasks.drain(Duration::from_secs(5)).await);
+    assert_eq!(running.tasks.drain(Duration::from_secs(5)).await, Ok(()));
     assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
 }
 
@@ -86,6 +86,6 @@ async fn a_connection_that_was_made_in_time_is_answered() {
     running.tasks.begin_shutdown();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
     assert!(response(&mut stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(running.tasks.drain(Duration::from_secs(5)).await);
+    assert_eq!(running.tasks.drain(Duration::from_secs(5)).await, Ok(()));
     assert_eq!(stream.read(&mut [0; 1]).await.expect("it is closed properly"), 0);
 }

@@ -56,6 +56,22 @@ async fn script(name: &str, commands: &str) -> (u8, String) {
     (code, text(shell, reader).replace(&directory.0.display().to_string(), "DIR"))
 }
 
+/// More than a pipe holds.
+#[tokio::test]
+async fn nobody_in_a_pipeline_waits_for_who_has_gone() {
+    let directory = Directory::new("pipeline");
+    std::fs::write(directory.0.join("long"), "x\n".repeat(1 << 19)).expect("a file");
+    for (commands, code, output) in [
+        ("cat long | no-such-program", 127, "no-such-program: command not found\n"),
+        ("cat long | cat | head -n 1", 0, "x\n"),
+        ("cat long | true", 0, ""),
+    ] {
+        let (mut shell, reader) = shell(&directory);
+        assert_eq!(LocalSet::new().run_until(shell.script(commands)).await, code, "{commands}");
+        assert_eq!(text(shell, reader), output, "{commands}");
+    }
+}
+
 #[tokio::test]
 async fn scripts() {
     for (number, (commands, code, output)) in [
@@ -69,7 +85,9 @@ async fn scripts() {
         ("exit 7; echo never", 7, ""),
         ("false\necho $?", 0, "1\n"),
         ("# nothing", 0, ""),
+        ("cat -n", 1, "cat: -n: there are no options\n"),
         ("no-such-program", 127, "no-such-program: command not found\n"),
+        ("echo one > f; cat f - none < f", 1, "one\none\ncat: none: No such file or directory (os error 2)\n"),
         ("date", 0, "Sat Jan  3 22:36:45 UTC 2026\n"),
         ("date +%F", 0, "2026-01-03\n"),
         ("env", 0, "A=1\nPATH=/bin\nPWD=DIR\n"),

@@ -1,7 +1,7 @@
 //! The tools that the shell's library lacks.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use component_base::Clock;
-use deno_task_shell::{ExecuteResult, ShellCommand, ShellCommandContext, ShellState};
+use deno_task_shell::{ExecuteResult, ShellCommand, ShellCommandContext, ShellPipeReader, ShellPipeWriter, ShellState};
 use jiff::Timestamp;
 
 use crate::server::hostname;
@@ -40,7 +40,56 @@ struct Tool {
 pub(super) fn commands(clock: &Rc<dyn Clock>) -> HashMap<String, Rc<dyn ShellCommand>> {
     let all: [(&'static str, Function); 4] = [("date", date), ("env", env), ("hostname", own_name), ("ls", ls)];
     let tool = |(name, function)| Rc::new(Tool { name, function, clock: clock.clone() }) as Rc<dyn ShellCommand>;
-    all.into_iter().map(|entry| (entry.0.to_owned(), tool(entry))).collect()
+    let cat = ("cat".to_owned(), Rc::new(Cat) as Rc<dyn ShellCommand>);
+    all.into_iter().map(|entry| (entry.0.to_owned(), tool(entry))).chain([cat]).collect()
+}
+
+/// The library's `cat` holds up all other commands of its pipeline: also those that should read what it writes.
+struct Cat;
+
+impl ShellCommand for Cat {
+    fn execute(&self, mut context: ShellCommandContext) -> Pin<Box<dyn Future<Output = ExecuteResult>>> {
+        let mut stderr = context.stderr.clone();
+        let kill = context.state.kill_signal().clone();
+        let cwd = context.state.cwd().clone();
+        let mut args = std::mem::take(&mut context.args);
+        if let Some(option) = args.iter().find(|arg| arg.len() > 1 && arg.to_string_lossy().starts_with('-')) {
+            let _ = stderr.write_line(&format!("cat: {}: there are no options", option.display()));
+            return Box::pin(std::future::ready(ExecuteResult::from_exit_code(1)));
+        }
+        if args.is_empty() {
+            args.push("-".into());
+        }
+        let (stdin, stdout) = (context.stdin, context.stdout);
+        Box::pin(async move {
+            let copying = tokio::task::spawn_blocking(move || copy(&args, &cwd, &stdin, stdout));
+            let faults = tokio::select! {
+                faults = copying => faults.unwrap_or_else(|error| vec![error.to_string()]),
+                signal = kill.wait_aborted() => return ExecuteResult::from_exit_code(signal.aborted_code()),
+            };
+            for fault in &faults {
+                let _ = stderr.write_line(&format!("cat: {fault}"));
+            }
+            ExecuteResult::from_exit_code(i32::from(!faults.is_empty()))
+        })
+    }
+}
+
+/// Writes the files one after the other; gives what went wrong. A reader that has gone ends it without a word.
+fn copy(args: &[OsString], cwd: &Path, stdin: &ShellPipeReader, stdout: ShellPipeWriter) -> Vec<String> {
+    let mut faults = Vec::new();
+    for arg in args {
+        let reader = match arg.to_str() {
+            Some("-") => Ok(stdin.clone()),
+            _ => fs::File::open(cwd.join(arg)).map(ShellPipeReader::from_std),
+        };
+        match reader.and_then(|reader| reader.pipe_to_sender(stdout.clone())) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            Err(error) => faults.push(format!("{}: {error}", arg.display())),
+        }
+    }
+    faults
 }
 
 impl ShellCommand for Tool {
