@@ -42,20 +42,76 @@ pub(crate) enum Command {
     Kubectl(KubectlArgs),
     /// Print the log of the cluster's own process.
     Logs,
+    /// Print the version.
+    Version,
+    #[command(flatten)]
+    Minikube(MinikubeCommand),
     /// The cluster's own process. Started by node init, not by people.
     #[command(hide = true)]
     Daemon(DaemonArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct StartArgs {
     /// Port of the API server on 127.0.0.1; by default the first free one from 6443 on.
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) api_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) minikube: MinikubeFlags,
+}
+
+/// Flags of `minikube start` that tutorials use.
+#[derive(Debug, Default, Args)]
+pub(crate) struct MinikubeFlags {
+    #[arg(long, hide = true, alias = "vm-driver")]
+    pub(crate) driver: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) memory: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) cpus: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) disk_size: Option<String>,
+    #[arg(long, hide = true)]
+    pub(crate) container_runtime: Option<String>,
+    #[arg(long, short = 'n', hide = true)]
+    pub(crate) nodes: Option<u32>,
+    #[arg(long, hide = true)]
+    pub(crate) kubernetes_version: Option<String>,
+}
+
+/// Commands of minikube that tutorials use.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MinikubeCommand {
+    #[command(hide = true)]
+    Profile {
+        /// There is `list` only.
+        #[arg(value_parser = ["list"])]
+        what: String,
+    },
+    #[command(hide = true)]
+    Tunnel,
+    #[command(hide = true)]
+    Addons {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    #[command(hide = true)]
+    Dashboard {
+        #[arg(long)]
+        url: bool,
+    },
+    #[command(hide = true)]
+    DockerEnv {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
+    /// Delete all clusters.
+    #[arg(long, conflicts_with = "profile")]
+    pub(crate) all: bool,
     /// Remove the images too, which all clusters of this machine share.
     #[arg(long)]
     pub(crate) purge: bool,
@@ -109,6 +165,7 @@ pub(crate) enum ImageCommand {
         file: PathBuf,
     },
     /// List the images.
+    #[command(alias = "list")]
     Ls,
     /// Remove an image.
     Rm {

@@ -6,6 +6,7 @@ pub(crate) mod image;
 mod ip;
 mod kubectl;
 mod logs;
+pub(crate) mod minikube;
 mod service;
 mod ssh;
 mod start;
@@ -36,6 +37,11 @@ pub(crate) fn run(arguments: Cli, default_profile: &str) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(profile, &args),
         Command::Kubectl(args) => Ok(kubectl::run(arguments.profile.as_deref(), args.arguments)),
         Command::Logs => logs::run(profile),
+        Command::Version => {
+            minikube::version(default_profile);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Minikube(command) => minikube::run(&command),
         Command::Daemon(args) => daemon::run(&args.directory),
     }
 }

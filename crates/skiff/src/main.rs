@@ -34,7 +34,10 @@ fn main() -> ExitCode {
     }
     // As `minikube` it answers minikube's everyday verbs, for the cluster that minikube's users expect.
     let default_profile = if called == "minikube" { "minikube" } else { "skiff" };
-    let arguments = cli::Cli::parse();
+    let mut arguments = cli::Cli::parse();
+    if called == "minikube" {
+        commands::minikube::translate(&mut arguments);
+    }
     match commands::run(arguments, default_profile) {
         Ok(code) => code,
         Err(error) => {

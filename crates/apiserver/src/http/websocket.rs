@@ -3,6 +3,7 @@
 //! with its channel's number; in the forms for browsers that is a digit, and the rest is base64. Also logs.
 
 use std::io;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -31,6 +32,8 @@ const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 /// Messages that wait to be sent: with [`CHUNK`] bytes each, 512 KiB a session.
 const QUEUE_MAX: usize = 16;
+/// How long a client may take to hang up once it has been told how its process ended.
+const GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
@@ -136,14 +139,17 @@ async fn exchange(socket: Socket, session: Session, form: Form) -> io::Result<()
     };
     let input = copy_in(&mut stream, stdin, terminal, form);
     // The process' end ends the session. The client's end of input does not: output may still come.
-    let (output, input) = (std::pin::pin!(output), std::pin::pin!(input));
+    let (output, mut input) = (std::pin::pin!(output), std::pin::pin!(input));
     let finish = async {
         tokio::join!(output, write);
     };
     tokio::select! {
-        () = finish => Ok(()),
-        gone = input => gone,
+        () = finish => {}
+        gone = input.as_mut() => return gone,
     }
+    // What the client still sends is taken: closing before that resets the connection, and the status might be lost.
+    let _ = tokio::time::timeout(GOODBYE_MAX, input).await;
+    Ok(())
 }
 
 async fn copy_out(form: Form, channel: u8, reader: Option<ByteReader>, sender: mpsc::Sender<Message>) {

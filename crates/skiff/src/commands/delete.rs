@@ -6,13 +6,25 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use container_runtime::Node;
 
-use super::{existing, need_root, node_error};
+use super::{existing, minikube, need_root, node_error};
 use crate::cli::DeleteArgs;
-use crate::cluster::{Choosing, Cluster, home, images_directory};
+use crate::cluster::{Choosing, home, images_directory};
 use crate::{kubeconfig, printer};
 
 pub(crate) fn run(profile: &str, args: &DeleteArgs) -> Result<ExitCode> {
     need_root()?;
+    if args.all {
+        minikube::profiles().iter().try_for_each(|profile| delete(profile))?;
+    } else {
+        delete(profile)?;
+    }
+    if args.purge {
+        purge()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn delete(profile: &str) -> Result<()> {
     let cluster = existing(profile)?;
     kubeconfig::check()?;
     if let Some(node) = Node::find(&cluster.node_directory())? {
@@ -24,22 +36,12 @@ pub(crate) fn run(profile: &str, args: &DeleteArgs) -> Result<ExitCode> {
     kubeconfig::forget_discovery(cluster.api_address())?;
     Choosing::begin()?.forget()?;
     printer::line(format!("cluster {profile:?} is deleted"));
-    if args.purge {
-        purge()?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Removes the machine's images, unless another cluster may need them.
 fn purge() -> Result<()> {
-    let clusters = home().join("clusters");
-    let others: Vec<String> = fs::read_dir(&clusters)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| Cluster::find(name).is_ok_and(|c| c.is_some()))
-        .collect();
+    let others = minikube::profiles();
     if !others.is_empty() {
         bail!("the images are not removed, for these clusters share them: {}; delete those first", others.join(", "));
     }

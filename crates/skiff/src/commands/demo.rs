@@ -21,7 +21,7 @@ pub(crate) fn run(profile: &str, args: &DemoArgs) -> Result<ExitCode> {
     }
     let stage = Stage { profile };
     printer::line(format!("$ skiff start{}", stage.profile_flag()));
-    start::run(profile, &StartArgs { api_port: None })?;
+    start::run(profile, &StartArgs::default())?;
     stage.check_is_free()?;
     images::ensure()?;
     let mut said = String::new();

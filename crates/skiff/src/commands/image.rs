@@ -40,19 +40,22 @@ pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
                 } else {
                     Box::new(File::open(&file).with_context(|| format!("failed to open {}", file.display()))?)
                 };
-                for image in store.load(archive).await? {
+                let loaded = store.load(archive).await;
+                for image in loaded.with_context(|| format!("failed to load {}", file.display()))? {
                     printer::line(format!("loaded {}", image.names.join(", ")));
                 }
             }
             ImageCommand::Ls => {
+                let mut rows = vec![["IMAGE", "ID", "SIZE"].map(str::to_owned)];
                 for image in store.list().await? {
+                    let id = format!("{:.12}", image.id.trim_start_matches("sha256:"));
                     for name in image.repo_tags.iter().chain(image.repo_tags.is_empty().then_some(&image.id)) {
-                        printer::line(format!(
-                            "{name}\t{:.12}\t{}",
-                            image.id.trim_start_matches("sha256:"),
-                            image.size_bytes
-                        ));
+                        rows.push([name.clone(), id.clone(), image.size_bytes.to_string()]);
                     }
+                }
+                let width = rows.iter().map(|[name, ..]| name.len()).max().unwrap_or_default();
+                for [name, id, size] in rows {
+                    printer::line(format!("{name:<width$}  {id:<12}  {size}"));
                 }
             }
             ImageCommand::Rm { image } => {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use cni::plan::{Address, NodeLink};
 use container_runtime::{Node, NodeConfig, NodeListener};
 
-use super::{need_root, node_error};
+use super::{minikube, need_root, node_error};
 use crate::cli::StartArgs;
 use crate::cluster::{Choosing, Cluster};
 use crate::pki::{Pki, ServerNames};
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(profile: &str, args: &StartArgs) -> Result<ExitCode> {
+    minikube::check(&args.minikube)?;
     need_root()?;
     preflight::check()?;
     kubeconfig::check()?;

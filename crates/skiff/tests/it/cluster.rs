@@ -1,13 +1,14 @@
 //! A cluster of a test's own, which leaves nothing behind.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::pty::OpenptFlags;
 use serde_json::Value;
 
 use crate::image;
@@ -168,6 +169,27 @@ impl Cluster {
         command.args(&isolate[1..]).args(["sh", "-ec", &format!("{harness} exec \"$@\""), "sh"]);
         command.arg(env!("CARGO_BIN_EXE_skiff")).args(["--profile", &self.profile]).args(words);
         run(command, &[])
+    }
+
+    /// Runs skiff in a terminal of its own, where somebody types. What it printed has what was typed in it, too.
+    #[track_caller]
+    pub(crate) fn skiff_in_terminal(&self, words: &[&str], typed: &str) -> Ran {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let keyboard = rustix::pty::openpt(flags).expect("the machine has terminals");
+        rustix::pty::unlockpt(&keyboard).expect("it was just made");
+        let terminal = rustix::pty::ioctl_tiocgptpeer(&keyboard, flags).expect("it was just made");
+        let end = || Stdio::from(terminal.try_clone().expect("one more descriptor"));
+        let mut command = self.command(Path::new("setsid"));
+        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_skiff"), "--profile", &self.profile]).args(words);
+        let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("util-linux is there");
+        drop((command, terminal));
+        let mut keyboard = fs::File::from(keyboard);
+        keyboard.write_all(typed.as_bytes()).expect("it fits the terminal's queue");
+        let mut stdout = Vec::new();
+        // It ends in an error when nobody has the terminal open any more.
+        let _ = keyboard.read_to_end(&mut stdout);
+        let status = child.wait().expect("it was started");
+        Ran::new(format!("skiff {}", words.join(" ")), Output { status, stdout, stderr: Vec::new() })
     }
 
     /// The names in a folder of skiff's directory.

@@ -32,6 +32,20 @@ fn start_gives_a_ready_node_and_a_context() {
 }
 
 #[test]
+fn a_shell_in_the_node_has_the_terminal() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    // The last one is Ctrl-D.
+    for (typed, code) in [("exit 4\n", 4), ("exit\n", 0), ("\u{4}", 0)] {
+        let ran = cluster.skiff_in_terminal(&["ssh"], typed);
+        assert!(ran.code == code && !ran.stdout.contains("tty"), "{typed:?}: {ran}");
+    }
+    // There is no shell that could have it go on.
+    let ran = cluster.skiff_in_terminal(&["ssh", "--", "sh", "-c", "kill -TSTP $$; exit 6"], "");
+    assert_eq!(ran.code, 6, "{ran}");
+}
+
+#[test]
 fn a_cluster_that_is_not_there_is_named_with_the_next_step() {
     let cluster = Cluster::start();
     let other = cluster.skiff_as("nobody-started-this", &["status"]);

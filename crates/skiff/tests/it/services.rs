@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::{DEPLOYMENT, text, with_deployment};
+use crate::{DEPLOYMENT, rows, text, with_deployment};
 
 /// Waits for an answer of the application.
 fn hello(cluster: &Cluster, what: &str, mut ask: impl FnMut() -> crate::cluster::Ran) {
@@ -113,6 +113,17 @@ fn the_same_verbs_through_a_link_named_minikube() {
     assert!(version.starts_with("Client Version: v1.37"), "{version}");
     let wrong = cluster.skiff_called("minikube", &["strat"]);
     assert_eq!(wrong.code, 2, "{wrong}");
+    assert!(cluster.skiff_called("minikube", &["version"]).ok().starts_with("minikube version: v"));
+    assert!(cluster.skiff(&["version"]).ok().starts_with("skiff version: v"));
+    for words in [
+        &["start", "--nodes=2"][..],
+        &["start", "--kubernetes-version", "v1.30.0"],
+        &["addons", "enable", "ingress"],
+        &["dashboard"],
+    ] {
+        assert_eq!(cluster.skiff_called("minikube", words).code, 1, "{words:?}");
+    }
+    cluster.skiff_called("minikube", &["tunnel"]).ok();
     cluster.skiff(&["start"]).ok();
     let nodes = cluster.skiff(&["kubectl", "--", "get", "nodes", "-o", "name"]).ok();
     assert_eq!(nodes, format!("node/{}\n", cluster.profile));
@@ -121,6 +132,19 @@ fn the_same_verbs_through_a_link_named_minikube() {
         table.contains("control-plane").then_some(table)
     });
     assert!(table.contains("Ready"), "{table}");
+    let all = cluster.skiff_called("minikube", &["-p", &cluster.profile, "service", "list"]).ok();
+    assert!(all.contains("kubernetes") && all.contains("kube-dns"), "{all}");
+    let nodes =
+        cluster.skiff_called("minikube", &["-p", &cluster.profile, "kubectl", "--", "get", "node", "-o", "name"]).ok();
+    assert_eq!(nodes, format!("node/{}\n", cluster.profile));
+    let started =
+        cluster.skiff(&["start", "--driver=docker", "--memory", "4g", "--cpus=2", "--kubernetes-version=stable"]);
+    assert!(started.stderr.contains("--driver, --memory, --cpus: no effect"), "{started}");
+    let clusters = cluster.skiff_called("minikube", &["profile", "list"]).ok();
+    assert_eq!(rows(&clusters)[0][..2], [cluster.profile.as_str(), "running"], "{clusters}");
+    cluster.skiff_called("minikube", &["delete", "--all"]).ok();
+    assert_eq!(rows(&cluster.skiff_called("minikube", &["profile", "list"]).ok()).len(), 0);
+    cluster.skiff(&["start"]).ok();
 }
 
 #[test]

@@ -27,6 +27,11 @@ fn exec_over_both_transports() {
         let input = "a line of input\n".repeat(100_000);
         let echoed = kubectl(&["exec", "-i", DEPLOYMENT, "--", "/app", "cat"], &input).ok();
         assert!(echoed == input, "{web_sockets}: {} bytes came back of {}", echoed.len(), input.len());
+        // A command that reads nothing ends while its input is still being sent.
+        for _ in 0..5 {
+            let failed = kubectl(&["exec", "-i", DEPLOYMENT, "--", "/app", "exit", "7"], &input);
+            assert_eq!(failed.code, 7, "{web_sockets} {failed}");
+        }
     }
 }
 
