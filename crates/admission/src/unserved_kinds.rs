@@ -35,12 +35,12 @@ impl Admission for UnservedKinds {
         "UnservedKinds"
     }
 
-    fn admit(&self, request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
+    fn validate(&self, request: &mut AdmissionRequest<'_>, _reader: &dyn Reader) -> Result<(), ApiError> {
         let resource = request.resource;
-        let creates = request.operation == Operation::Create && request.subresource.is_empty();
+        let creates = request.operation == Operation::Create && request.subresource.is_empty() && !request.dry_run;
         if creates && UNSERVED.contains(&(resource.group, resource.plural)) {
             request.warnings.push(format!(
-                "skiff does not act on objects of kind {} yet: this one is stored, and nothing else happens",
+                "skiff does not act on objects of kind {} yet: they are stored, and nothing else happens",
                 resource.kind
             ));
         }

@@ -9,7 +9,7 @@ mod print;
 mod quote;
 
 pub use duration::duration;
-pub use errno::io_error;
+pub use errno::{dial_error, io_error};
 pub use json::{json, json_indented};
 pub use number::float_with;
 pub use print::{sprint, sprintf, sprintln, value};

@@ -29,6 +29,7 @@ use cri::{FilesystemUsage, Image, ImageConfig, ImageError, ImageRef, ImageServic
 
 pub use archive::LoadedImage;
 pub use build::{FileContent, FileEntry};
+pub(crate) use dial::io_text;
 pub use dial::{Connection, Dial, DialError, LocalSockets, Sockets, TcpDial};
 pub use registries::{Registries, RegistriesError};
 

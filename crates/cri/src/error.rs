@@ -55,7 +55,7 @@ pub enum RuntimeError {
         timeout: Duration,
     },
     /// Nothing listens on that port of the pod.
-    #[error("failed to connect to localhost:{port} inside namespace of pod sandbox {id:?}: {message}")]
+    #[error("failed to connect to localhost:{port} inside namespace {id:?}, {message}")]
     PortForward {
         /// The sandbox.
         id: String,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apimachinery::gotext::{self, io_error};
+use apimachinery::gotext::{self, dial_error, io_error};
 use client::TlsSettings;
 use component_base::Random;
 use cri::{ContainerId, DuplexStream, RuntimeError, RuntimeService};
@@ -221,7 +221,7 @@ impl ProbeTask {
             let host = tcp.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.pod_ip.clone());
             let address = address(&host, port).map_err(Failure::Failed)?;
             let dialed = self.dialer.dial(address).await;
-            return dialed.map(|_| ()).map_err(|error| Failure::Failed(dial_failure(address, &error)));
+            return dialed.map(|_| ()).map_err(|error| Failure::Failed(dial_error(address, &error)));
         }
         let Some(health) = &self.probe.grpc else {
             return Err(Failure::Errored(format!("missing probe handler for {}", self.container.name)));
@@ -229,7 +229,7 @@ impl ProbeTask {
         let port = u16::try_from(health.port).map_err(|_| Failure::Failed(format!("{} is no port", health.port)))?;
         let address = address(&self.pod_ip, port).map_err(Failure::Failed)?;
         let stream = self.dialer.dial(address).await.map_err(|error| {
-            let why = dial_failure(address, &error);
+            let why = dial_error(address, &error);
             Failure::Failed(format!("error: failed to connect service at {:?}: {why}", address.to_string()))
         })?;
         let service = health.service.as_deref().unwrap_or_default();
@@ -251,10 +251,6 @@ pub(crate) fn port_number(port: &IntOrString, container: &Container) -> Result<u
     };
     let fits = u16::try_from(number).ok().filter(|number| *number > 0);
     fits.ok_or_else(|| format!("invalid port number: {number}"))
-}
-
-fn dial_failure(address: SocketAddr, error: &std::io::Error) -> String {
-    format!("dial tcp {address}: connect: {}", io_error(error))
 }
 
 fn address(host: &str, port: u16) -> Result<SocketAddr, String> {
@@ -280,7 +276,7 @@ impl HttpGet<'_> {
         let Self { https, host, port, path, headers } = *self;
         let url = format!("{}://{host}:{port}{path}", if https { "https" } else { "http" });
         let address = address(host, port)?;
-        let failed = |error: std::io::Error| format!("Get {url:?}: {}", dial_failure(address, &error));
+        let failed = |error: std::io::Error| format!("Get {url:?}: {}", dial_error(address, &error));
         let stream = dialer.dial(address).await.map_err(failed)?;
         let request = request(host, port, path, headers);
         let answer = if https {

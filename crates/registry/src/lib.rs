@@ -26,6 +26,7 @@ mod warnings;
 pub use columns::{Column, columns};
 pub use custom::CustomType;
 pub use rules::strategy;
+pub use warnings::deprecation;
 
 #[cfg(test)]
 mod golden;

@@ -3,10 +3,19 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use apimachinery::FieldPath;
+use apimachinery::{FieldPath, Resource};
 use serde_json::Value;
 
 use crate::value::{has, quantity, text};
+
+/// What is said of a kind on its way out, to every request (upstream: `APILifecycleDeprecated`).
+pub fn deprecation(resource: &Resource) -> Option<&'static str> {
+    match (resource.group, resource.version, resource.kind) {
+        ("", "v1", "ComponentStatus") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        ("", "v1", "Endpoints") => Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+        _ => None,
+    }
+}
 
 /// What is said of a label of nodes that has another name now.
 pub(crate) fn deprecated_label(key: &str) -> Option<&'static str> {

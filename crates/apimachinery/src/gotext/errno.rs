@@ -1,6 +1,7 @@
 //! Failures of the system in Go's words.
 
 use std::io;
+use std::net::SocketAddr;
 
 /// The words of Go's `syscall.Errno`.
 pub fn io_error(error: &io::Error) -> String {
@@ -16,4 +17,9 @@ pub fn io_error(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "is a directory".into(),
         _ => error.to_string(),
     }
+}
+
+/// What Go's dialer says if nobody answers at `address`.
+pub fn dial_error(address: SocketAddr, error: &io::Error) -> String {
+    format!("dial tcp {address}: connect: {}", io_error(error))
 }

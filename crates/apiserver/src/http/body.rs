@@ -9,6 +9,8 @@ use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::Value;
 
+use super::negotiate::Encoding;
+
 /// The largest request body, as upstream's: 3 MiB.
 pub(crate) const BODY_MAX: usize = 3 << 20;
 
@@ -61,14 +63,28 @@ fn header_first(value: &Value) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
+/// A response with a value.
+pub(crate) fn with_value(encoding: Encoding, status: StatusCode, value: &Value) -> Response<Body> {
+    match encoding {
+        Encoding::Json => json(status, value),
+        Encoding::Yaml => response(status, encoding.media_type(), apimachinery::yaml::to_yaml(value)),
+    }
+}
+
 /// A failure, as a Status.
-pub(crate) fn failure(error: &ApiError) -> Response<Body> {
+pub(crate) fn failure(error: &ApiError, encoding: Encoding) -> Response<Body> {
     let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, &error.to_status());
+    let mut response = with_value(encoding, status, &error.to_status());
     if error.retry_after_seconds > 0 {
         response.headers_mut().insert("retry-after", HeaderValue::from(error.retry_after_seconds));
     }
     response
+}
+
+/// Takes a body that nobody wants to know. Where it is dropped instead while it is still being sent, HTTP/2 cancels the
+/// stream, and the client may never see why it was refused.
+pub(crate) async fn discard(body: Incoming) {
+    let _ = read(body).await;
 }
 
 /// Reads a request's body, up to the limit.

@@ -11,10 +11,10 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::body::{Body, failure, json as json_response, read, response, streaming, with_body};
+use super::body::{Body, discard, failure, json as json_response, read, response, streaming, with_body, with_value};
 use super::discovery::Discovery;
 use super::health::health;
-use super::negotiate::{Encoding, Form, Shape, negotiate};
+use super::negotiate::{Encoding, Form, Shape, encoding_of_failures, negotiate};
 use super::options::{delete_options_of, dry_run, field_validation, list_options};
 use super::request::{Query, ResourceRoute};
 use super::table::{IncludeObject, columns, metadata_only, row, table};
@@ -44,8 +44,9 @@ pub(crate) struct ResourceRequest {
 /// Serves a request to a resource; failures become Status responses.
 pub(crate) async fn serve_resource(server: &Arc<ApiServer>, request: ResourceRequest) -> Response<Body> {
     let mut context = RequestContext::of(request.user.clone());
+    let encoding = encoding_of_failures(request.request.headers());
     let served = dispatch(server, &mut context, request).await;
-    let mut response = served.unwrap_or_else(|error| failure(&error));
+    let mut response = served.unwrap_or_else(|error| failure(&error, encoding));
     for warning in &context.warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
@@ -64,21 +65,13 @@ async fn dispatch(
     if matches!(route.subresource.as_str(), "exec" | "attach" | "portforward" | "log" | "proxy") {
         return connect::serve(server, context, &route, &query, request, shutdown).await;
     }
-    let served = match route.resource.subresource(&route.subresource) {
-        Some(subresource) => subresource.verbs,
-        None => route.resource.verbs,
+    let form = match form_of(server, context, &route, &query, request.headers()) {
+        Ok(form) => form,
+        Err(error) => {
+            discard(request.into_body()).await;
+            return Err(error);
+        }
     };
-    if !served.contains(&route.verb) {
-        return Err(ApiError::method_not_allowed());
-    }
-    if let KindRules::Custom(served) = server.engine().rules(route.resource)? {
-        context.warnings.extend(served.ty.deprecation_warning.clone());
-    }
-    context.field_manager = field_manager(&query, request.headers())?;
-    let form = negotiate(request.headers())?;
-    if form.shape != Shape::Whole && !route.resource.stored() {
-        return Err(ApiError::not_acceptable(&super::negotiate::SERVED));
-    }
     let engine = server.engine();
     let target = route.target();
     match route.verb {
@@ -92,29 +85,26 @@ async fn dispatch(
         }
         "watch" => watch(server, &route, &query, form, shutdown).await,
         "create" => {
-            context.dry_run = dry_run(&query)?;
-            let body = object_body(context, &query, request).await?;
+            let body = object_body(context, request).await?;
             let object = server.create(context, target, body).await?;
             one(server, &route, &query, form, StatusCode::CREATED, &object)
         }
         "update" => {
-            context.dry_run = dry_run(&query)?;
-            let body = object_body(context, &query, request).await?;
+            let body = object_body(context, request).await?;
             let (object, created) = engine.update(context, target, body).await?;
             let status = if created { StatusCode::CREATED } else { StatusCode::OK };
             one(server, &route, &query, form, status, &object)
         }
         "patch" => {
-            context.dry_run = dry_run(&query)?;
-            context.field_validation = field_validation(&query)?;
             if media_type(request.headers()) == APPLY {
                 let bytes = read(request.into_body()).await?;
                 let (object, created) = apply(server, context, &route, &query, &bytes).await?;
                 let status = if created { StatusCode::CREATED } else { StatusCode::OK };
                 return one(server, &route, &query, form, status, &object);
             }
-            let kind = patch_kind(request.headers())?;
+            let kind = patch_kind(request.headers());
             let bytes = read(request.into_body()).await?;
+            let kind = kind?;
             let patch = parse_body(&bytes)?;
             let object = engine.patch(context, target, kind, &patch).await?;
             one(server, &route, &query, form, StatusCode::OK, &object)
@@ -148,6 +138,42 @@ async fn dispatch(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// In which form the request is answered, if the resource serves it at all and it asks for nothing odd.
+fn form_of(
+    server: &ApiServer,
+    context: &mut RequestContext,
+    route: &ResourceRoute,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Form, ApiError> {
+    let served = match route.resource.subresource(&route.subresource) {
+        Some(subresource) => subresource.verbs,
+        None => route.resource.verbs,
+    };
+    let fits = match route.verb {
+        "update" | "patch" => !route.name.is_empty(),
+        "create" => route.name.is_empty() || !route.subresource.is_empty(),
+        _ => true,
+    };
+    if !fits || !served.contains(&route.verb) {
+        return Err(ApiError::method_not_allowed());
+    }
+    context.warnings.extend(registry::deprecation(route.resource).map(str::to_owned));
+    if let KindRules::Custom(served) = server.engine().rules(route.resource)? {
+        context.warnings.extend(served.ty.deprecation_warning.clone());
+    }
+    context.field_manager = field_manager(query, headers)?;
+    if matches!(route.verb, "create" | "update" | "patch") {
+        context.dry_run = dry_run(query)?;
+        context.field_validation = field_validation(query)?;
+    }
+    let form = negotiate(headers)?;
+    if form.shape != Shape::Whole && !route.resource.stored() {
+        return Err(ApiError::not_acceptable(&super::negotiate::SERVED));
+    }
+    Ok(form)
 }
 
 /// Applies a configuration in YAML, of which JSON is a part.
@@ -198,19 +224,14 @@ fn field_manager(query: &Query, headers: &HeaderMap) -> Result<String, ApiError>
 }
 
 /// Reads the object of a create or update.
-async fn object_body(
-    context: &mut RequestContext,
-    query: &Query,
-    request: Request<Incoming>,
-) -> Result<Value, ApiError> {
-    context.field_validation = field_validation(query)?;
+async fn object_body(context: &mut RequestContext, request: Request<Incoming>) -> Result<Value, ApiError> {
     let given = media_type(request.headers()).to_owned();
+    let bytes = read(request.into_body()).await?;
     let yaml = match given.as_str() {
         "" | "application/json" | "*/*" | PROTOBUF => false,
         "application/yaml" => true,
         _ => return Err(ApiError::unsupported_media_type(&super::negotiate::SERVED)),
     };
-    let bytes = read(request.into_body()).await?;
     if given == PROTOBUF {
         return decode_protobuf(&bytes);
     }
@@ -259,10 +280,7 @@ fn patch_kind(headers: &HeaderMap) -> Result<PatchKind, ApiError> {
 }
 
 fn encoded(encoding: Encoding, status: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
-    Ok(match encoding {
-        Encoding::Json => json_response(status, value),
-        Encoding::Yaml => response(status, encoding.media_type(), apimachinery::yaml::to_yaml(value)),
-    })
+    Ok(with_value(encoding, status, value))
 }
 
 /// A response with one object.

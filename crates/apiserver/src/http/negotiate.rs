@@ -54,6 +54,14 @@ impl MediaRange<'_> {
     pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
     }
+
+    fn encoding(&self) -> Option<Encoding> {
+        match self.name {
+            "application/json" | "*/*" | "application/*" => Some(Encoding::Json),
+            "application/yaml" => Some(Encoding::Yaml),
+            _ => None,
+        }
+    }
 }
 
 /// The entries of the `Accept` header, the most wanted first.
@@ -82,11 +90,7 @@ pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Form, ApiError> {
         return Ok(Form { encoding: Encoding::Json, shape: Shape::Whole });
     }
     for range in &ranges {
-        let encoding = match range.name {
-            "application/json" | "*/*" | "application/*" => Encoding::Json,
-            "application/yaml" => Encoding::Yaml,
-            _ => continue,
-        };
+        let Some(encoding) = range.encoding() else { continue };
         let served_version = range.parameter("v") == "v1" && range.parameter("g") == "meta.k8s.io";
         let shape = match range.parameter("as") {
             "" => Shape::Whole,
@@ -97,6 +101,13 @@ pub(crate) fn negotiate(headers: &HeaderMap) -> Result<Form, ApiError> {
         return Ok(Form { encoding, shape });
     }
     Err(ApiError::not_acceptable(&SERVED))
+}
+
+/// The encoding of a failure, which is told whatever the client accepts.
+pub(crate) fn encoding_of_failures(headers: &HeaderMap) -> Encoding {
+    let ranges = accepted(headers);
+    let mut served = ranges.iter().filter(|range| range.parameter("as").is_empty()).filter_map(MediaRange::encoding);
+    served.next().unwrap_or(Encoding::Json)
 }
 
 #[cfg(test)]

@@ -120,7 +120,9 @@ impl Forwarder {
             }
             Err(failure) => {
                 let ContainerTarget { pod, pod_uid, .. } = &self.target;
-                let text = format!("error forwarding port {port} to pod {pod}, uid {pod_uid}: {}", failure.message);
+                // Of an internal error only the cause is the kubelet's own word.
+                let why = failure.causes.first().map_or(&failure.message, |cause| &cause.message);
+                let text = format!("error forwarding port {port} to pod {pod}, uid {pod_uid}: {why}");
                 let _ = error.writer.write(text.into()).await;
                 let _ = data.writer.reset().await;
             }

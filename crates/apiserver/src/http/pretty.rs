@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 
 use super::body::{Body, failure, whole};
+use super::negotiate::Encoding;
 use super::request::Query;
 
 /// How the names of programs begin that people read the output of.
@@ -39,7 +40,7 @@ pub(super) async fn indented(response: Response<Body>) -> Response<Body> {
             parts.headers.remove(CONTENT_LENGTH);
             Response::from_parts(parts, whole(indent(&collected.to_bytes())))
         }
-        Err(error) => failure(&ApiError::internal(error)),
+        Err(error) => failure(&ApiError::internal(error), Encoding::Json),
     }
 }
 

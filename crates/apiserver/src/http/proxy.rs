@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use api::resources::{ENDPOINTSLICES, PODS, SERVICES};
-use apimachinery::{ApiError, Reader};
+use apimachinery::{ApiError, Reader, gotext};
 use client::TlsSettings;
 use component_base::Shutdown;
 use http::header::{
@@ -82,7 +82,11 @@ pub(crate) async fn serve(
         return Ok(with_slash(request.uri()));
     }
     let prefix = own_part(path).to_owned();
-    let stream = server.node_connector()?.dial(address).await.map_err(|error| unreachable(&error))?;
+    let stream = server
+        .node_connector()?
+        .dial(address)
+        .await
+        .map_err(|error| unreachable(&gotext::dial_error(address, &error)))?;
     let stream: Box<dyn cri::DuplexStream> = match destination.https {
         // As upstream: whoever may use the proxy trusts what is behind it.
         true => {

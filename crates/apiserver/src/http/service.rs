@@ -11,8 +11,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::aggregate::{RemoteRoute, pass_on};
-use super::body::{Body, failure};
+use super::body::{Body, discard, failure};
 use super::handler::{ResourceRequest, serve_path, serve_resource};
+use super::negotiate::encoding_of_failures;
 use super::pretty;
 use super::request::{Query, Route};
 use crate::authentication::impersonate;
@@ -40,6 +41,7 @@ pub(crate) async fn serve_request(
     // What others say is theirs to indent, and documents are for programs.
     let is_own = !matches!(route, Ok(Route::Remote(_))) && labels.0[0] != "CONNECT" && !path.starts_with("/openapi/");
     let for_people = is_own && pretty::is_wanted(&query, request.headers());
+    let encoding = encoding_of_failures(request.headers());
     let id = HeaderValue::from_str(&server.engine().random().uuid()).ok();
     if let (Ok(Route::Remote(_)), Some(id)) = (&route, &id) {
         // What the other server writes down of the request has the same name there.
@@ -47,7 +49,7 @@ pub(crate) async fn serve_request(
     }
     let mut response = match handle(&server, certificate.as_ref(), shutdown, request, route, query).await {
         Ok(response) => response,
-        Err(error) => failure(&error),
+        Err(error) => failure(&error, encoding),
     };
     if for_people {
         response = pretty::indented(response).await;
@@ -73,6 +75,29 @@ async fn handle(
     route: Result<Route, ApiError>,
     query: Query,
 ) -> Result<Response<Body>, ApiError> {
+    let (user, route) = match admit(server, certificate, &request, route) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            discard(request.into_body()).await;
+            return Err(error);
+        }
+    };
+    match route {
+        Route::Path(path) => serve_path(server, &shutdown, request.method(), &path, &query, request.headers()).await,
+        Route::Remote(route) => Ok(pass_on(server, &route, &user, request, shutdown).await),
+        Route::Resource(route) => {
+            Ok(serve_resource(server, ResourceRequest { route, query, user, request, shutdown }).await)
+        }
+    }
+}
+
+/// Who asks, and for what, if they may.
+fn admit(
+    server: &ApiServer,
+    certificate: Option<&Arc<UserInfo>>,
+    request: &Request<Incoming>,
+    route: Result<Route, ApiError>,
+) -> Result<(Arc<UserInfo>, Route), ApiError> {
     let user = server.authenticator().authenticate(certificate, request.headers())?;
     let user = impersonate(user, request.headers(), server.authorizer())?;
     // Whoever may not know what exists learns nothing from a path that does not.
@@ -86,13 +111,7 @@ async fn handle(
         Err(error) => return Err(error),
     };
     server.authorizer().check(&user, &route.attributes(request.method()))?;
-    match route {
-        Route::Path(path) => serve_path(server, &shutdown, request.method(), &path, &query, request.headers()).await,
-        Route::Remote(route) => Ok(pass_on(server, &route, &user, request, shutdown).await),
-        Route::Resource(route) => {
-            Ok(serve_resource(server, ResourceRequest { route, query, user, request, shutdown }).await)
-        }
-    }
+    Ok((user, route))
 }
 
 /// The label values of the request metrics.

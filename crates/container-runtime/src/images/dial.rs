@@ -142,7 +142,7 @@ impl Dial for TcpDial {
 }
 
 /// The words of Go's `syscall.Errno`.
-pub(super) fn io_text(error: &io::Error) -> String {
+pub(crate) fn io_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
@@ -151,6 +151,8 @@ pub(super) fn io_text(error: &io::Error) -> String {
         io::ErrorKind::TimedOut => "connection timed out".into(),
         io::ErrorKind::UnexpectedEof => "unexpected EOF".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
+        io::ErrorKind::NotFound => "no such file or directory".into(),
+        io::ErrorKind::IsADirectory => "is a directory".into(),
         _ => error.to_string(),
     }
 }

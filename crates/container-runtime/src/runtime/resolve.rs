@@ -18,6 +18,7 @@ use super::chain;
 use crate::capabilities::{self, CapabilityMask};
 use crate::cgroups::DeviceRule;
 use crate::container::{ContainerSpec, DeviceNode, ProcessSpec};
+use crate::images::io_text;
 use crate::seccomp;
 use crate::sys::seccomp::Instruction;
 use crate::user::UserRequest;
@@ -168,14 +169,15 @@ fn filter(
         SeccompProfile::Unconfined => Ok(None),
         SeccompProfile::RuntimeDefault => Ok(Some(seccomp::compile(&seccomp::runtime_default(mask)))),
         SeccompProfile::Localhost(path) => {
+            let name = path.display().to_string();
             let invalid = |message: String| {
-                RuntimeError::InvalidConfig(format!(
-                    "failed to load seccomp profile {:?}: {message}",
-                    path.display().to_string()
-                ))
+                RuntimeError::InvalidConfig(format!("failed to create containerd container: {message}"))
             };
-            let json = fs::read(path).map_err(|error| invalid(error.to_string()))?;
-            let profile = seccomp::parse(&json).map_err(|error| invalid(chain(&error)))?;
+            let json = fs::read(path).map_err(|error| {
+                invalid(format!("cannot load seccomp profile {name:?}: open {name}: {}", io_text(&error)))
+            })?;
+            let profile = seccomp::parse(&json)
+                .map_err(|error| invalid(format!("decoding seccomp profile failed {name:?}: {}", chain(&error))))?;
             Ok(Some(seccomp::compile(&profile)))
         }
     }

@@ -121,7 +121,9 @@ async fn pods_reach_each_other_and_ports_are_forwarded() {
     assert_eq!(text, "hello 127.0.0.1\n");
     let error = world.runtime.port_forward(&a.id, 9).await.err().expect("nothing there").to_string();
     assert!(
-        error.starts_with("failed to connect to localhost:9 inside namespace") && error.contains("refused"),
+        error.ends_with(
+            "IPv4: dial tcp4 127.0.0.1:9: connect: connection refused IPv6 dial tcp6 [::1]:9: connect: connection refused"
+        ),
         "{error}"
     );
     let mut host = world.pod_config("h");

@@ -16,6 +16,7 @@ use super::super::Shared;
 use super::super::client::refused;
 use super::super::sandbox::{Container, Sandbox};
 use super::super::streams::{TerminalStream, reader, writer};
+use crate::images::io_text;
 use crate::init::connect_tcp;
 use crate::supervisor::{Command, Reply};
 
@@ -178,19 +179,18 @@ impl Shared {
         const OPERATION: &str = "make a socket in the pod";
         let failed = |message: String| RuntimeError::PortForward { id: sandbox.id.clone(), port, message };
         let client = sandbox.client()?;
-        let mut message = String::new();
-        // As socat and upstream's runtimes do: IPv4 first, then IPv6.
-        for (ipv6, address) in [(false, "127.0.0.1"), (true, "::1")] {
+        let mut tried = Vec::new();
+        // As containerd does, in its words: IPv4 first, then IPv6.
+        for (ipv6, address, words) in [(false, "127.0.0.1", "IPv4: dial tcp4"), (true, "::1", "IPv6 dial tcp6")] {
             let (reply, fds) = client.ask(OPERATION, Command::Socket { ipv6 }, &[]).await?;
             let Some(socket) = fds.into_iter().next() else { return Err(refused(OPERATION, &reply)) };
             let address = std::net::SocketAddr::new(address.parse().expect("a loopback address"), port);
             match connect_tcp(socket, address).await {
                 Ok(stream) => return Ok(Box::new(stream)),
-                Err(error) if message.is_empty() => message = error.to_string(),
-                Err(_) => {}
+                Err(error) => tried.push(format!("{words} {address}: connect: {}", io_text(&error))),
             }
         }
-        Err(failed(message))
+        Err(failed(tried.join(" ")))
     }
 }
 
