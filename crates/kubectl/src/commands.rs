@@ -49,13 +49,8 @@ use crate::error::KubectlError;
 pub(crate) const UNSERVED: [&str; 7] = ["autoscale", "completion", "debug", "kuberc", "kustomize", "plugin", "top"];
 
 /// The same of commands within others.
-pub(crate) const UNSERVED_WITHIN: [(&str, &str); 5] = [
-    ("apply", "edit-last-applied"),
-    ("apply", "set-last-applied"),
-    ("apply", "view-last-applied"),
-    ("auth", "reconcile"),
-    ("cluster-info", "dump"),
-];
+pub(crate) const UNSERVED_WITHIN: [(&str, &str); 3] =
+    [("apply", "edit-last-applied"), ("apply", "set-last-applied"), ("auth", "reconcile")];
 
 /// All commands.
 #[derive(Debug, Subcommand)]

@@ -92,7 +92,9 @@ pub(crate) fn normalize(root: &Command, arguments: &[String]) -> Result<Normaliz
     {
         return Err(unserved(&format!("{only} {word}")));
     }
+    // A command with words of its own says what it does not know in its own words.
     if leaf.has_subcommands()
+        && leaf.get_positionals().next().is_none()
         && let Some(unknown) = words_without_flags(root, leaf, &rest).first()
     {
         return Err(unknown_command(root, &commands, unknown));

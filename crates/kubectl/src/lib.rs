@@ -16,6 +16,7 @@ mod overrides;
 mod pairs;
 mod pods;
 mod printer;
+mod raw;
 mod remote;
 mod resource;
 mod run;

@@ -1,6 +1,8 @@
 //! `kubectl apply`, client-side and server-side (upstream: `kubectl/pkg/cmd/apply`).
 
-use clap::{ArgAction, Args};
+mod view_last_applied;
+
+use clap::{ArgAction, Args, Subcommand};
 use client::{PatchKind, Propagation};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
@@ -17,11 +19,16 @@ use crate::write::{self, DryRun, DryRunFlag, LAST_APPLIED, RecordFlag, ValidateF
 /// How often a patch is made anew after a conflict, and how long between.
 const RETRIES_MAX: usize = 5;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// What is said of an object that can't be asked for.
+const NO_NAME: &str = "resource name may not be empty";
 
 /// Apply a configuration to resources by files or standard input. What does not exist is created; what exists is brought
 /// to the configuration, and fields that an earlier configuration had and this one has no longer are taken out.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, disable_help_flag = true)]
 pub(crate) struct ApplyCommand {
+    #[command(subcommand)]
+    within: Option<Within>,
     #[arg(hide = true)]
     arguments: Vec<String>,
     #[command(flatten)]
@@ -63,6 +70,12 @@ pub(crate) struct ApplyCommand {
     timeout: GoDuration,
 }
 
+#[derive(Debug, Subcommand)]
+enum Within {
+    /// View the latest last-applied-configuration annotations of a resource/object
+    ViewLastApplied(view_last_applied::ViewLastApplied),
+}
+
 /// What became of an object.
 struct Applied {
     object: Value,
@@ -71,7 +84,10 @@ struct Applied {
 
 impl ApplyCommand {
     /// Runs the command.
-    pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
+    pub(crate) async fn run(mut self, context: &Context) -> Result<(), KubectlError> {
+        if let Some(Within::ViewLastApplied(command)) = self.within.take() {
+            return command.run(context).await;
+        }
         if !self.arguments.is_empty() {
             let shown = self.arguments.join(" ");
             return Err(KubectlError::usage(&context.command_path, format!("Unexpected args: [{shown}]")));
@@ -154,6 +170,10 @@ impl ApplyCommand {
         {
             return Err(KubectlError::new(format!("from {prefix}: cannot use generate name with apply")));
         }
+        let retrieving = || format!("retrieving current configuration of:\n{}\nfrom server for:", described(info));
+        if info.name.is_empty() {
+            return Err(KubectlError::new(NO_NAME).about_source(&retrieving(), &info.source));
+        }
         let mut modified = info.object.clone();
         self.record.record(context, &mut modified);
         write::annotate(&mut modified);
@@ -169,9 +189,7 @@ impl ApplyCommand {
                 return Ok(Applied { object, operation: "created" });
             }
             Err(error) => {
-                let what = described(info);
-                let verb = format!("retrieving current configuration of:\n{what}\nfrom server for:");
-                return Err(error.about_source(&verb, &info.source));
+                return Err(error.about_source(&retrieving(), &info.source));
             }
         };
         if write::last_applied(&current).is_none() {
@@ -287,6 +305,9 @@ See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"
 
 /// `--server-side`: the server gets the whole configuration and does the rest.
 async fn apply_on_server(context: &Context, requests: &Requests<'_>, info: &Info) -> Result<Applied, KubectlError> {
+    if info.name.is_empty() {
+        return Err(KubectlError::new(NO_NAME));
+    }
     let object = match requests.apply(&info.resource, (&info.namespace, &info.name), &info.object).await {
         Ok(object) => object,
         Err(error) => {

@@ -1,6 +1,8 @@
 //! `kubectl cluster-info` (upstream: `kubectl/pkg/cmd/clusterinfo`).
 
-use clap::Args;
+mod dump;
+
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::create::known_type;
@@ -10,16 +12,25 @@ use crate::resource::{ListQuery, Requests};
 
 /// Print the addresses of the control plane and of services that are labelled as the cluster's own.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, disable_help_flag = true)]
 pub(crate) struct ClusterInfoCommand {
+    #[command(subcommand)]
+    within: Option<Within>,
     #[arg(hide = true)]
     arguments: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Within {
+    /// Dump relevant information for debugging and diagnosis
+    Dump(dump::Dump),
 }
 
 impl ClusterInfoCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
-        if self.arguments.first().is_some_and(|word| word == "dump") {
-            return Err(KubectlError::new("the command \"kubectl cluster-info dump\" is not served by this kubectl"));
+        if let Some(Within::Dump(command)) = self.within {
+            return command.run(context).await;
         }
         let outcome = self.services(context).await;
         context.printer.out("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n")?;

@@ -23,11 +23,13 @@ pub(super) use role_binding::SubjectFlags;
 pub(super) use sources::variable_faults;
 
 use clap::{Args, Subcommand};
+use http::Method;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::discovery::ResourceType;
 use crate::error::KubectlError;
+use crate::raw;
 use crate::resource::{Check, FileFlags, Selection};
 use crate::write::{self, CreateFlags, DryRun, RecordFlag};
 
@@ -43,6 +45,9 @@ pub(crate) struct CreateCommand {
     flags: CreateFlags,
     #[command(flatten)]
     record: RecordFlag,
+    /// Send the file to this path by POST
+    #[arg(long)]
+    raw: Option<String>,
     /// Only those of the objects that have these labels
     #[arg(long, short = 'l')]
     selector: Option<String>,
@@ -125,7 +130,27 @@ impl CreateCommand {
         }
     }
 
+    async fn send_raw(&self, context: &Context, path: &str) -> Result<(), KubectlError> {
+        let files = self.files.filenames();
+        if files.is_empty() {
+            return Err(KubectlError::new("must specify one of -f and -k"));
+        }
+        raw::check_files(&files, self.files.recursive)?;
+        let given = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
+        if given(&self.selector) {
+            return Err(KubectlError::new("--raw and --selector (-l) are mutually exclusive"));
+        }
+        if given(&self.flags.output.output) {
+            return Err(KubectlError::new("--raw and --output are mutually exclusive"));
+        }
+        raw::check_path(path)?;
+        raw::send(context, Method::POST, path, files.first()).await
+    }
+
     async fn create_files(&self, context: &Context) -> Result<(), KubectlError> {
+        if let Some(path) = self.raw.as_deref().filter(|path| !path.is_empty()) {
+            return self.send_raw(context, path).await;
+        }
         let dry_run = self.flags.dry_run.strategy(context)?;
         let validation = self.flags.validate.directive()?;
         let objects = dry_run.printer(&self.flags.output, "created")?;

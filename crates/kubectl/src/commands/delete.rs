@@ -3,6 +3,7 @@
 use std::io::BufRead as _;
 
 use clap::{ArgAction, Args};
+use http::Method;
 use tokio::time::{Duration, Instant};
 
 use super::apply::propagation;
@@ -11,7 +12,7 @@ use crate::error::KubectlError;
 use crate::flags::values::{self, GoDuration};
 use crate::resource::{FileFlags, Info, Selection, delete_options};
 use crate::write::{DryRun, DryRunFlag};
-use crate::{waiting, write};
+use crate::{raw, waiting, write};
 
 /// How long is waited where nothing is said: a week.
 const WAIT_MAX: Duration = Duration::from_secs(168 * 3600);
@@ -56,6 +57,9 @@ pub(crate) struct DeleteCommand {
     /// -o name for short output
     #[arg(long, short)]
     output: Option<String>,
+    /// Send DELETE to this path
+    #[arg(long)]
+    raw: Option<String>,
     /// Choose by labels
     #[arg(long, short = 'l')]
     selector: Option<String>,
@@ -68,9 +72,25 @@ pub(crate) struct DeleteCommand {
 }
 
 impl DeleteCommand {
+    async fn send_raw(&self, context: &Context, path: &str) -> Result<(), KubectlError> {
+        if self.interactive {
+            return Err(KubectlError::new("--interactive can not be used with --raw"));
+        }
+        let files = self.files.filenames();
+        raw::check_files(&files, self.files.recursive)?;
+        if self.output.as_ref().is_some_and(|output| !output.is_empty()) {
+            return Err(KubectlError::new("--raw and --output are mutually exclusive"));
+        }
+        raw::check_path(path)?;
+        raw::send(context, Method::DELETE, path, files.first()).await
+    }
+
     /// Runs the command.
     pub(crate) async fn run(mut self, context: &Context) -> Result<(), KubectlError> {
         let propagation = propagation(&self.cascade)?;
+        if let Some(path) = self.raw.as_deref().filter(|path| !path.is_empty()) {
+            return self.send_raw(context, path).await;
+        }
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (labels, fields) = (text(&self.selector), text(&self.field_selector));
         let chosen = self.all || !labels.is_empty() || !fields.is_empty();

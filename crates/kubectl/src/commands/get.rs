@@ -2,7 +2,6 @@
 
 mod watch;
 
-use bytes::Bytes;
 use clap::{ArgAction, Args};
 use http::Method;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use crate::output::columns::ColumnWriter;
 use crate::output::sort::sort_by;
 use crate::output::table::{TableOptions, TablePrinter, default_table};
 use crate::output::{Extras, OutputFlags};
+use crate::raw;
 use crate::resource::{FileFlags, Info, Selected, Selection};
 
 /// Asks the server for rows instead of objects.
@@ -169,16 +169,8 @@ impl GetCommand {
         if self.output.output.as_ref().is_some_and(|output| !output.is_empty()) {
             return Err(KubectlError::new("--raw and --output are mutually exclusive"));
         }
-        if !path.starts_with('/') {
-            return Err(KubectlError::new(format!(
-                "--raw must be a valid URL path: parse {path:?}: invalid URI for request"
-            )));
-        }
-        let mut stream = context.client()?.stream(Method::GET, path, &[], Bytes::new()).await?;
-        while let Some(chunk) = stream.chunk().await? {
-            context.printer.out(chunk)?;
-        }
-        Ok(())
+        raw::check_path(path)?;
+        raw::send(context, Method::GET, path, None).await
     }
 
     fn table_options(&self, info: &Info, with_kind: bool) -> TableOptions {

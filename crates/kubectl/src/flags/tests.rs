@@ -91,9 +91,9 @@ fn unknown_commands() {
     "#]],
     );
     check(
-        "apply view-last-applied deploy/x",
+        "apply set-last-applied deploy/x",
         expect![[r#"
-        error: the command "kubectl apply view-last-applied" is not served by this kubectl
+        error: the command "kubectl apply set-last-applied" is not served by this kubectl
     "#]],
     );
 }

@@ -80,7 +80,7 @@ async fn input_that_can_not_be_sent_any_more_does_not_end_the_session() {
             typed.closed().await;
             said.send(Ok(Message::binary(status))).await.unwrap();
             drop(said);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => unreachable!(),
     };
     assert_eq!(outcome, Ok(()));

@@ -75,3 +75,83 @@ fn the_kubeconfig_is_read_and_changed() {
     let gone = cluster.kubectl(&["--context=nobody", "get", "pods"]).failed();
     assert!(gone.contains("context was not found for specified context: nobody"), "{gone}");
 }
+
+#[test]
+fn what_was_applied_is_shown_and_what_has_no_name_is_refused() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    let manifest = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n{name}data:\n  sky: blue\n");
+    cluster.kubectl_reading(&["apply", "-f", "-"], &manifest("  name: colours\n")).ok();
+    let yaml = cluster.kubectl(&["apply", "view-last-applied", "configmap/colours"]).ok();
+    let wanted = "apiVersion: v1\ndata:\n  sky: blue\nkind: ConfigMap\nmetadata:\n  annotations: {}\n  name: colours\n  namespace: default\n";
+    assert_eq!(yaml, wanted);
+    let json = cluster.kubectl(&["apply", "view-last-applied", "configmap", "colours", "-o", "json"]).ok();
+    assert!(json.starts_with("{\n  \"apiVersion\": \"v1\",\n  \"data\": {\n    \"sky\": \"blue\"\n  },\n"), "{json}");
+    assert!(json.ends_with("}\n"), "{json}");
+    let wrong = cluster.kubectl(&["apply", "view-last-applied", "configmap", "colours", "-o", "xml"]).failed();
+    assert!(wrong.contains("Unexpected -o output mode: xml, the flag 'output' must be one of yaml|json"), "{wrong}");
+    assert_eq!(cluster.kubectl(&["apply", "view-last-applied", "service/kubernetes"]).ok(), "", "it was never applied");
+    let unknown = cluster.kubectl(&["apply", "colours"]).failed();
+    assert!(unknown.starts_with("error: Unexpected args: [colours]\n"), "{unknown}");
+
+    let nameless = manifest("  labels: {}\n");
+    let refused = cluster.kubectl_reading(&["apply", "-f", "-"], &nameless).failed();
+    let wanted = "error: error when retrieving current configuration of:\n\
+                  Resource: \"/v1, Resource=configmaps\", GroupVersionKind: \"/v1, Kind=ConfigMap\"\n\
+                  Name: \"\", Namespace: \"default\"\n\
+                  from server for: \"STDIN\": resource name may not be empty\n";
+    assert_eq!(refused, wanted);
+    let refused = cluster.kubectl_reading(&["apply", "--server-side", "-f", "-"], &nameless).failed();
+    assert_eq!(refused, "error: resource name may not be empty\n");
+    // Rows without the field are left out, all of them.
+    let sorted = cluster.kubectl(&["get", "configmaps", "--sort-by=.nothing"]);
+    assert_eq!((sorted.stdout.as_str(), sorted.stderr.as_str()), ("", "No resources found in default namespace.\n"));
+}
+
+#[test]
+fn requests_are_sent_as_they_are_written() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let object = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"raw"}}"#;
+    let made = cluster.kubectl_reading(&["create", "--raw", maps, "-f", "-"], object).ok();
+    assert!(made.contains("\"name\":\"raw\""), "{made}");
+    let again = cluster.kubectl_reading(&["create", "--raw", maps, "-f", "-"], object).failed();
+    assert!(again.contains("configmaps \"raw\" already exists"), "{again}");
+    let gone = cluster.kubectl(&["delete", "--raw", &format!("{maps}/raw")]).ok();
+    assert!(gone.contains("\"Success\""), "{gone}");
+    for (words, wanted) in [
+        (&["create", "--raw", maps][..], "error: must specify one of -f and -k\n"),
+        (&["create", "--raw", maps, "-f", "a", "-f", "b"], "error: --raw can only use a single local file or stdin\n"),
+        (&["create", "--raw", maps, "-f", "a", "-o", "name"], "error: --raw and --output are mutually exclusive\n"),
+        (
+            &["delete", "--raw", "api"],
+            "error: --raw must be a valid URL path: parse \"api\": invalid URI for request\n",
+        ),
+    ] {
+        assert_eq!(cluster.kubectl(words).failed(), wanted, "{words:?}");
+    }
+}
+
+#[test]
+fn a_cluster_is_dumped() {
+    let cluster = crate::with_deployment(1);
+    let directory = cluster.path("dump");
+    let words = ["cluster-info", "dump", "--namespaces=default", "--output-directory", &directory];
+    assert_eq!(cluster.kubectl(&words).ok(), format!("Cluster info dumped to {directory}\n"));
+    let mut files = cluster.files("dump/default");
+    files.retain(|file| file.contains('.'));
+    files.sort();
+    let kinds = ["daemonsets", "deployments", "events", "pods", "replicasets", "replication-controllers", "services"];
+    assert_eq!(files, kinds.map(|kind| format!("{kind}.json")));
+    let pods: serde_json::Value = serde_json::from_slice(&cluster.read("dump/default/pods.json")).expect("it is JSON");
+    assert_eq!(text(&pods, "/kind"), "PodList");
+    let pod = text(&pods, "/items/0/metadata/name");
+    let log = String::from_utf8(cluster.read(&format!("dump/default/{pod}/logs.txt"))).expect("it is text");
+    assert!(log.starts_with("==== START logs for container kubernetes-bootcamp of pod default/"), "{log}");
+    assert!(log.ends_with(" ====\n") && log.contains("\n==== END logs for container"), "{log}");
+    let all = cluster.kubectl(&["cluster-info", "dump", "-A", "-o", "yaml"]).ok();
+    assert!(all.contains("\n    name: kube-dns\n") && all.contains(&format!("\n    name: {pod}\n")), "{all}");
+    let names = cluster.kubectl(&["cluster-info", "dump", "-o", "name"]).failed();
+    assert_eq!(names, "error: list types are not supported by name printing: *v1.NodeList\n");
+}
