@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::{CLUSTERTRUSTBUNDLES, CONFIGMAPS, PODS, RUNTIMECLASSES, SECRETS, SERVICEACCOUNTS};
+use apimachinery::gotext::io_error;
 use apimachinery::{ApiError, Object};
 use client::{EventRecorder, EventType, ListOptions, ObjectReference, PatchKind, Target, WriteOptions};
 use cri::{
@@ -229,7 +230,7 @@ impl PodHands {
             self.runtime_handler().await.map_err(|error| SetUpFailure::of_sandbox(error.to_string()))?;
         let made = self.shared.supervisor.blocking(move || std::fs::create_dir_all(&log_directory)).await;
         if let Some(Err(error)) = made {
-            return Err(SetUpFailure::of_sandbox(format!("log directory: {error}")));
+            return Err(SetUpFailure::of_sandbox(format!("log directory: {}", io_error(&error))));
         }
         let made = self.runtime().run_pod_sandbox(sandbox).await;
         made.map_err(|error| SetUpFailure::of_sandbox(error.to_string()))
@@ -288,7 +289,8 @@ impl PodHands {
             match done {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
-                    return Err(format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name));
+                    let why = io_error(&error);
+                    return Err(format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name));
                 }
                 None => {
                     return Err(format!("MountVolume.SetUp failed for volume {:?} : the work panicked", volume.name));
@@ -548,7 +550,7 @@ impl PodHands {
             for (mount, base, sub_path, read_only, volume) in sub_paths {
                 let path = volumes::resolve_sub_path(&base, &sub_path, read_only).map_err(|error| {
                     let what = format!("failed to prepare subPath for volumeMount {volume:?} of container {called:?}");
-                    std::io::Error::other(format!("{what}: {error}"))
+                    std::io::Error::other(format!("{what}: {}", io_error(&error)))
                 })?;
                 resolved.push((mount, path));
             }
@@ -564,7 +566,7 @@ impl PodHands {
         });
         match done.await {
             Some(Ok(resolved)) => resolved.into_iter().for_each(|(mount, path)| mounts[mount].host_path = path),
-            Some(Err(error)) => return Err(format!("failed to prepare the Pod's files: {error}")),
+            Some(Err(error)) => return Err(format!("failed to prepare the Pod's files: {}", io_error(&error))),
             None => return Err("failed to prepare the Pod's files: the work panicked".to_owned()),
         }
         if hosts.is_some() {

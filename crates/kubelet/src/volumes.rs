@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use apimachinery::gotext;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, PodCertificateProjection, Volume};
 
@@ -316,13 +317,20 @@ fn check_host_path(path: &Path, kind: &str) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
     let wrong =
         |what: &str| io::Error::other(format!("hostPath type check failed: {} is not a {what}", path.display()));
+    let failed = |verb: &str, error: &io::Error| {
+        io::Error::other(format!("{verb} {}: {}", path.display(), gotext::io_error(error)))
+    };
     let found = std::fs::metadata(path);
     match kind {
         // As containerd does, a directory is made where there is nothing.
-        "" if found.is_err() => std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path),
+        "" | "DirectoryOrCreate" if found.is_err() => {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path);
+            made.map_err(|error| failed("mkdir", &error))
+        }
         "" => Ok(()),
-        "DirectoryOrCreate" if found.is_err() => std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path),
-        "FileOrCreate" if found.is_err() => std::fs::File::create(path).map(|_| ()),
+        "FileOrCreate" if found.is_err() => {
+            std::fs::File::create(path).map(|_| ()).map_err(|error| failed("open", &error))
+        }
         "Directory" | "DirectoryOrCreate" => {
             found.ok().filter(|m| m.is_dir()).map(|_| ()).ok_or_else(|| wrong("directory"))
         }

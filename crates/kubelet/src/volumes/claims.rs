@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use apimachinery::gotext;
 use client::EventType;
 use cri::Device;
 use k8s_openapi::api::core::v1::{Container, Node, PersistentVolume, VolumeDevice};
@@ -208,7 +209,7 @@ fn set_up(kind: &Kind, path: &Path, marker: &Path, group: Option<Group>, shared:
     let Some(group) = group.filter(|_| !marker.exists()) else { return Ok(None) };
     let other = ownership::give(path, group, shared);
     let marked = marker.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(marker, b""));
-    marked.map_err(|error| ("MountVolume.SetUp", error.to_string()))?;
+    marked.map_err(|error| ("MountVolume.SetUp", gotext::io_error(&error)))?;
     Ok(other)
 }
 

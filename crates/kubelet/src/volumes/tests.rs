@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use super::{VolumeFile, write_atomically};
+use super::{VolumeFile, check_host_path, write_atomically};
 
 fn file(text: &str) -> VolumeFile {
     VolumeFile { content: text.as_bytes().to_vec(), mode: 0o640 }
@@ -22,4 +23,12 @@ fn files_change_together_and_old_ones_go() {
     write_atomically(&directory, &second, None, 3).unwrap();
     assert!(!directory.join("..3").exists(), "the same content writes nothing");
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_host_path_that_can_not_be_made_is_named() {
+    let said = |path: &str, kind: &str| check_host_path(Path::new(path), kind).unwrap_err().to_string();
+    let file = said("/no/such/file", "FileOrCreate");
+    assert_eq!(file, "open /no/such/file: no such file or directory");
+    assert_eq!(said("/no/such", "Directory"), "hostPath type check failed: /no/such is not a directory");
 }
