@@ -18,6 +18,7 @@ mod serve;
 mod service;
 mod table;
 mod upgrade;
+mod warnings;
 mod watch;
 mod websocket;
 

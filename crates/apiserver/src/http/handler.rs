@@ -6,7 +6,7 @@ use apimachinery::{ApiError, FieldError, FieldPath, Object, Reader, Resource, Us
 use bytes::Bytes;
 use client::{ObjectList, PatchKind};
 use component_base::Shutdown;
-use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT, WARNING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -47,11 +47,8 @@ pub(crate) async fn serve_resource(server: &Arc<ApiServer>, request: ResourceReq
     let encoding = encoding_of_failures(request.request.headers());
     let served = dispatch(server, &mut context, request).await;
     let mut response = served.unwrap_or_else(|error| failure(&error, encoding));
-    for warning in &context.warnings {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-            response.headers_mut().append("warning", value);
-        }
+    for warning in super::warnings::headers(&context.warnings) {
+        response.headers_mut().append(WARNING, warning);
     }
     response
 }
