@@ -279,7 +279,7 @@ impl RestClient {
 
     fn observe(&self, method: &Method, path_and_query: &str, response: &hyper::Response<Incoming>, started: Instant) {
         for warning in response.headers().get_all(http::header::WARNING) {
-            for text in warning.to_str().map(answer::warnings).unwrap_or_default() {
+            for text in std::str::from_utf8(warning.as_bytes()).map(answer::warnings).unwrap_or_default() {
                 self.inner.observer.warning(&text);
             }
         }

@@ -39,7 +39,7 @@ impl RestObserver for Warnings {
 
 #[tokio::test]
 async fn one_connection_carries_requests_in_turn() {
-    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nWarning: 299 - \"say \\\"a\\\"\", 299 - \"b\"\r\n\r\n{}";
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nWarning: 299 - \"say \\\"a\\\"\", 299 - \"größe\"\r\n\r\n{}";
     let not_found = "HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\n\
         {\"kind\":\"Status\",\"message\":\"pods \\\"x\\\" not found\",\"reason\":\"NotFound\",\"details\":{},\"code\":404,\"a\":1}";
     let (server, asked, supervisor) = server(vec![ok, not_found]).await;
@@ -55,7 +55,7 @@ async fn one_connection_carries_requests_in_turn() {
     let asked = asked.join().await.expect("no panic");
     assert!(asked[0].starts_with("GET /version HTTP/1.1\r\n"), "{}", asked[0]);
     assert!(asked[0].contains("impersonate-group: g1\r\nimpersonate-group: g2\r\n"), "{}", asked[0]);
-    assert_eq!(*warnings.0.lock(), ["say \"a\"", "b"]);
+    assert_eq!(*warnings.0.lock(), ["say \"a\"", "größe"]);
 }
 
 #[tokio::test]
