@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command};
 use crate::error::KubectlError;
 
 /// Flags of upstream's that are not served. Naming them gives an error that says so.
-const UNSERVED_FLAGS: [&str; 18] = [
+const UNSERVED_FLAGS: [&str; 17] = [
     "applyset",
     "cache-dir",
     "disable-compression",
@@ -19,7 +19,6 @@ const UNSERVED_FLAGS: [&str; 18] = [
     "log-flush-frequency",
     "match-server-version",
     "openapi-patch",
-    "output-watch-events",
     "profile",
     "profile-output",
     "proxy-url",

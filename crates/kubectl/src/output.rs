@@ -232,6 +232,21 @@ impl ObjectPrinter {
         }
     }
 
+    /// Prints what happened to an object.
+    pub(crate) fn print_event(&self, printer: &Printer, kind: &str, object: &Value) -> Result<(), KubectlError> {
+        let event = || serde_json::json!({"type": kind, "object": object});
+        match &self.format {
+            // As upstream has it: one line, with the managed fields.
+            Format::Json => printer.line(format!(
+                "{{\"type\":{},\"object\":{}}}",
+                apimachinery::gotext::json(&kind.into()),
+                apimachinery::gotext::json(object)
+            )),
+            Format::Name { .. } | Format::Columns(_) => self.print(printer, object),
+            Format::Kyaml | Format::Yaml | Format::Template(_) | Format::JsonPath(_) => self.print(printer, &event()),
+        }
+    }
+
     /// Prints what was done to an object.
     pub(crate) fn print_info(&self, printer: &Printer, info: &Info) -> Result<(), KubectlError> {
         self.print(printer, &info.object)

@@ -316,7 +316,7 @@ impl Selection {
 }
 
 /// The items of a list, each with its kind; anything else as it is.
-fn flatten(mut list: Info) -> Vec<Info> {
+pub(crate) fn flatten(mut list: Info) -> Vec<Info> {
     let is_list = list.object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
     let items = list.object.get_mut("items").and_then(Value::as_array_mut).filter(|_| is_list).map(std::mem::take);
     let Some(items) = items else {

@@ -39,6 +39,9 @@ pub(crate) struct ApplyCommand {
     dry_run: DryRunFlag,
     #[command(flatten)]
     validate: ValidateFlag,
+    /// What --prune would choose from; not together with --selector
+    #[arg(long)]
+    all: bool,
     /// Must be "background", "orphan", or "foreground": how dependants of what --force deletes go
     #[arg(long, num_args = 0..=1, default_missing_value = "background", default_value = "background")]
     cascade: String,
@@ -68,6 +71,9 @@ pub(crate) struct ApplyCommand {
     /// How long to wait for what --force deletes; 0 for as long as it takes
     #[arg(long, value_parser = values::duration, default_value = "0s")]
     timeout: GoDuration,
+    /// Nothing more to wait for: what --force deletes is gone before the new object comes
+    #[arg(long = "wait")]
+    _wait: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +115,9 @@ impl ApplyCommand {
         }
         if dry_run == DryRun::Server && self.force {
             return Err(KubectlError::new("--dry-run=server cannot be used with --force"));
+        }
+        if self.all && self.selector.as_ref().is_some_and(|selector| !selector.is_empty()) {
+            return Err(KubectlError::new("cannot set --all and --selector at the same time"));
         }
         if !self.overwrite {
             return Err(KubectlError::new("--overwrite=false is not served by this kubectl"));

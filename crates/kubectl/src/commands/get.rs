@@ -48,6 +48,9 @@ pub(crate) struct GetCommand {
     /// No line of headers
     #[arg(long)]
     no_headers: bool,
+    /// With --watch or --watch-only: show what happened to each object; those that exist were ADDED
+    #[arg(long)]
+    output_watch_events: bool,
     /// Print what the server answers to this path
     #[arg(long)]
     raw: Option<String>,
@@ -128,6 +131,10 @@ impl GetCommand {
         if !self.label_columns.is_empty() && output.starts_with("custom-columns") {
             return Err(KubectlError::new(format!("--label-columns option cannot be used with {output} printer")));
         }
+        if self.output_watch_events && !self.watch && !self.watch_only {
+            let text = "--output-watch-events option can only be used with --watch or --watch-only";
+            return Err(KubectlError::new(text));
+        }
         Ok(())
     }
 
@@ -181,6 +188,7 @@ impl GetCommand {
             kind: if with_kind { info.resource.qualified_kind() } else { String::new() },
             column_labels: values::split_list(&self.label_columns),
             show_labels: self.show_labels,
+            event: String::new(),
         }
     }
 

@@ -7,6 +7,7 @@ use client::Propagation;
 use serde_json::{Map, Value, json};
 
 use self::session::Attached;
+use super::apply::propagation;
 use super::attach::Attachment;
 use super::create::known_type;
 use super::expose::parse_labels;
@@ -36,6 +37,11 @@ pub(crate) struct RunCommand {
     /// Wait until the Pod runs and attach to it; on where standard input is handed on
     #[arg(long, value_parser = values::switch, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     attach: Option<bool>,
+    /// Must be "background", "orphan", or "foreground": how dependants of what --rm deletes go
+    #[arg(long, num_args = 0..=1, default_missing_value = "background", default_value = "background")]
+    cascade: String,
+    #[command(flatten)]
+    _deletion: DeletionFlags,
     /// What follows the name is the command, not its arguments
     #[arg(long)]
     command: bool,
@@ -89,6 +95,19 @@ pub(crate) struct RunCommand {
     tty: bool,
 }
 
+/// Flags of deletions that upstream's `run` takes and sets to its own: --rm leaves the grace to the Pod and waits for nothing.
+#[derive(Debug, Args)]
+struct DeletionFlags {
+    #[arg(long = "force", hide = true)]
+    _force: bool,
+    #[arg(long = "grace-period", hide = true, value_parser = values::int64, allow_negative_numbers = true)]
+    _grace_period: Option<i64>,
+    #[arg(long = "timeout", hide = true, value_parser = values::duration)]
+    _timeout: Option<GoDuration>,
+    #[arg(long = "wait", hide = true)]
+    _wait: bool,
+}
+
 /// The parts of the Pod that flags give.
 #[derive(Debug)]
 struct Parts {
@@ -103,6 +122,7 @@ impl RunCommand {
     /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<(), KubectlError> {
         let parts = self.parts()?;
+        let propagation = propagation(&self.cascade)?;
         let Some(timeout) = self.pod_running_timeout.positive() else {
             return Err(KubectlError::new("--pod-running-timeout must be higher than zero"));
         };
@@ -145,7 +165,7 @@ impl RunCommand {
         };
         let outcome = attached.run(context, &made[0].0, &made[0].1).await;
         if self.rm {
-            self.remove(context, &made).await?;
+            self.remove(context, &made, propagation).await?;
         }
         outcome
     }
@@ -269,9 +289,14 @@ impl RunCommand {
     }
 
     /// Deletes what was made, and says so.
-    async fn remove(&self, context: &Context, made: &[(ResourceType, Value)]) -> Result<(), KubectlError> {
+    async fn remove(
+        &self,
+        context: &Context,
+        made: &[(ResourceType, Value)],
+        propagation: Propagation,
+    ) -> Result<(), KubectlError> {
         let requests = Requests::new(context.client()?);
-        let options = delete_options(None, Some(Propagation::Background));
+        let options = delete_options(None, Some(propagation));
         for (resource, object) in made {
             let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
             let (namespace, name) = (text("namespace"), text("name"));

@@ -22,6 +22,8 @@ pub(crate) struct TableOptions {
     pub(crate) column_labels: Vec<String>,
     /// `--show-labels`.
     pub(crate) show_labels: bool,
+    /// What happened to the objects, before everything else; empty for none.
+    pub(crate) event: String,
 }
 
 /// Prints the Tables of one resource; headers once.
@@ -71,6 +73,9 @@ impl TablePrinter {
 
     fn headers(&self, visible: &[usize]) -> Vec<String> {
         let mut headers = Vec::new();
+        if !self.options.event.is_empty() {
+            headers.push("EVENT".to_owned());
+        }
         if self.options.with_namespace {
             headers.push("NAMESPACE".to_owned());
         }
@@ -87,6 +92,10 @@ impl TablePrinter {
     fn cells(&self, row: &Value, visible: &[usize], name_column: Option<usize>) -> Vec<String> {
         let mut cells = Vec::new();
         let object = &row["object"];
+        if !self.options.event.is_empty() {
+            // As wide as the longest, for the rows of a watch come one by one.
+            cells.push(format!("{:<8}", self.options.event));
+        }
         if self.options.with_namespace {
             cells.push(object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned());
         }

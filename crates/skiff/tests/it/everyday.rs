@@ -1,5 +1,7 @@
 //! Commands that reach beyond the API: files, editors, terminals, the kubeconfig.
 
+use std::io::{BufRead as _, BufReader};
+
 use crate::cluster::Cluster;
 use crate::{image, text};
 
@@ -154,4 +156,36 @@ fn a_cluster_is_dumped() {
     assert!(all.contains("\n    name: kube-dns\n") && all.contains(&format!("\n    name: {pod}\n")), "{all}");
     let names = cluster.kubectl(&["cluster-info", "dump", "-o", "name"]).failed();
     assert_eq!(names, "error: list types are not supported by name printing: *v1.NodeList\n");
+}
+
+#[test]
+fn a_watch_tells_what_happened() {
+    let cluster = Cluster::prepare();
+    cluster.start_on_own_port();
+    cluster.kubectl(&["create", "configmap", "colours", "--from-literal=sky=blue"]).ok();
+    let words = ["get", "configmaps", "--field-selector=metadata.name=colours", "--watch", "--output-watch-events"];
+    let mut watches =
+        [&words[..], &[&words[..], &["-o", "json"]].concat()].map(|words| cluster.kubectl_started(&[], words));
+    let mut lines = watches.each_mut().map(|watch| BufReader::new(watch.stdout.take().expect("it is piped")).lines());
+    let mut next = |which: usize| lines[which].next().expect("the watch goes on").expect("it is text");
+    assert!(next(0).starts_with("EVENT      NAME      DATA   AGE"));
+    assert!(next(0).starts_with("ADDED      colours   1      "));
+    assert!(next(1).starts_with("{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"v1\","));
+    cluster.kubectl(&["label", "configmap", "colours", "a=b"]).ok();
+    cluster.kubectl(&["delete", "configmap", "colours"]).ok();
+    for kind in ["MODIFIED", "DELETED"] {
+        let (row, object) = (next(0), next(1));
+        assert!(row.starts_with(&format!("{kind:<8}   colours   1 ")), "{row}");
+        assert!(object.starts_with(&format!("{{\"type\":{kind:?},\"object\":{{")), "{object}");
+    }
+    for mut watch in watches {
+        watch.kill().and_then(|()| watch.wait()).expect("it runs");
+    }
+    let refused = cluster.kubectl(&["get", "configmaps", "--output-watch-events"]).failed();
+    assert_eq!(refused, "error: --output-watch-events option can only be used with --watch or --watch-only\n");
+    let refused = cluster.kubectl_reading(&["apply", "--all", "-l", "a=b", "-f", "-"], "").failed();
+    assert_eq!(refused, "error: cannot set --all and --selector at the same time\n");
+    let words =
+        ["run", "web", "--image=web", "--dry-run=client", "-o", "name", "--force", "--grace-period=0", "--wait"];
+    assert_eq!(cluster.kubectl(&words).ok(), "pod/web\n");
 }

@@ -8,7 +8,7 @@ use crate::error::KubectlError;
 use crate::output::columns::ColumnWriter;
 use crate::output::table::{TablePrinter, default_table};
 use crate::output::{Extras, ObjectPrinter};
-use crate::resource::{Info, ListQuery, Requests, Selection};
+use crate::resource::{ListQuery, Requests, Selection, flatten};
 
 /// How the objects of a watch are shown.
 enum Shown {
@@ -17,10 +17,13 @@ enum Shown {
 }
 
 impl Shown {
-    fn print(&mut self, context: &Context, object: &Value) -> Result<(), KubectlError> {
+    /// Prints an object, and before it what happened to it unless `kind` is empty.
+    fn print(&mut self, context: &Context, kind: &str, object: &Value) -> Result<(), KubectlError> {
         match self {
-            Self::Objects(objects) => objects.print(&context.printer, object),
+            Self::Objects(objects) if kind.is_empty() => objects.print(&context.printer, object),
+            Self::Objects(objects) => objects.print_event(&context.printer, kind, object),
             Self::Table(table, writer) => {
+                kind.clone_into(&mut table.options.event);
                 if object["kind"] == "Table" {
                     table.print(object, writer);
                 } else {
@@ -53,8 +56,8 @@ impl GetCommand {
         };
         let is_list = info.name.is_empty();
         if !self.watch_only {
-            for object in objects_of(info) {
-                shown.print(context, object)?;
+            for existing in flatten(info.clone()) {
+                shown.print(context, if self.output_watch_events { "ADDED" } else { "" }, &existing.object)?;
             }
         }
         // A list says from which revision on; a single object is sent once more, which is then left out.
@@ -82,17 +85,8 @@ impl GetCommand {
             if kind == "BOOKMARK" || std::mem::take(&mut skip) {
                 continue;
             }
-            shown.print(context, &object)?;
+            shown.print(context, if self.output_watch_events { &kind } else { "" }, &object)?;
         }
         Ok(())
-    }
-}
-
-/// The items of a list, or the one object or Table.
-fn objects_of(info: &Info) -> Vec<&Value> {
-    let is_list = info.object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    match info.object["items"].as_array().filter(|_| is_list) {
-        Some(items) => items.iter().collect(),
-        None => vec![&info.object],
     }
 }
