@@ -144,6 +144,12 @@ impl Selection {
             })?;
         }
         let mut found = Vec::new();
+        if object["kind"].is_string()
+            && let Some(fault) = metadata_fault(&object["metadata"])
+        {
+            found.push(Err(KubectlError::new(format!("unable to decode {source:?}: {fault}"))));
+            return Ok(found);
+        }
         self.take_apart(context, mapper, source, object, &mut found);
         Ok(found)
     }
@@ -255,6 +261,32 @@ fn check_header(object: &Value) -> Result<(), String> {
         [one] => Err(one.clone()),
         many => Err(format!("[{}]", many.join(", "))),
     }
+}
+
+/// The first field of text in an object's metadata that holds something else, in the words of Go's decoder (upstream:
+/// `cli-runtime/pkg/resource/metadata_decoder.go`).
+fn metadata_fault(metadata: &Value) -> Option<String> {
+    let fault = |value: &Value, field: &str, ty: &str| {
+        let found = match value {
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::String(_) => "string",
+            Value::Null => return None,
+        };
+        Some(format!("json: cannot unmarshal {found} into Go struct field ObjectMeta.metadata.{field} of type {ty}"))
+    };
+    metadata.as_object()?.iter().find_map(|(field, value)| match field.as_str() {
+        "generateName" | "name" | "namespace" if !value.is_string() => fault(value, field, "string"),
+        "annotations" | "labels" => match value.as_object() {
+            Some(pairs) => {
+                pairs.values().filter(|text| !text.is_string()).find_map(|text| fault(text, field, "string"))
+            }
+            None => fault(value, field, "map[string]string"),
+        },
+        _ => None,
+    })
 }
 
 async fn download(context: &Context, url: &str) -> Result<String, KubectlError> {

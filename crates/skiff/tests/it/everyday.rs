@@ -105,6 +105,19 @@ fn what_was_applied_is_shown_and_what_has_no_name_is_refused() {
     assert_eq!(refused, wanted);
     let refused = cluster.kubectl_reading(&["apply", "--server-side", "-f", "-"], &nameless).failed();
     assert_eq!(refused, "error: resource name may not be empty\n");
+    for (metadata, found, field, ty) in [
+        ("  name: c\n  labels: {a: 1}\n", "number", "labels", "string"),
+        ("  name: c\n  annotations: {a: true}\n", "bool", "annotations", "string"),
+        ("  name: c\n  labels: a\n", "string", "labels", "map[string]string"),
+        ("  name: 5\n", "number", "name", "string"),
+    ] {
+        let refused = cluster.kubectl_reading(&["apply", "-f", "-"], &manifest(metadata)).failed();
+        let wanted = format!(
+            "error: unable to decode \"STDIN\": json: cannot unmarshal {found} into Go struct field \
+             ObjectMeta.metadata.{field} of type {ty}\n"
+        );
+        assert_eq!(refused, wanted);
+    }
     // Rows without the field are left out, all of them.
     let sorted = cluster.kubectl(&["get", "configmaps", "--sort-by=.nothing"]);
     assert_eq!((sorted.stdout.as_str(), sorted.stderr.as_str()), ("", "No resources found in default namespace.\n"));
