@@ -35,13 +35,15 @@ pub(crate) fn run(command: ImageCommand) -> Result<ExitCode> {
         let store = open_store()?;
         match command {
             ImageCommand::Load { file } => {
+                let source =
+                    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() };
                 let archive: Box<dyn Read + Send> = if file.as_os_str() == "-" {
                     Box::new(std::io::stdin())
                 } else {
                     Box::new(File::open(&file).with_context(|| format!("failed to open {}", file.display()))?)
                 };
                 let loaded = store.load(archive).await;
-                for image in loaded.with_context(|| format!("failed to load {}", file.display()))? {
+                for image in loaded.with_context(|| format!("failed to load {source}"))? {
                     printer::line(format!("loaded {}", image.names.join(", ")));
                 }
             }

@@ -18,6 +18,7 @@ fn before_a_cluster_exists() {
     refused(cluster.skiff(&["strat"]), 2, &["strat", "start"]);
     refused(cluster.skiff(&["start", "--api-prot", "1"]), 2, &["--api-prot", "--api-port"]);
     refused(cluster.skiff(&["start", "--api-port", "many"]), 2, &["many", "--api-port"]);
+    refused(cluster.skiff(&["start", "--api-port", "0"]), 2, &["0 is not in 1..=65535", "--api-port"]);
     refused(cluster.skiff_as("Big Name", &["start"]), 1, &["Big Name", "lower case"]);
     for words in [&["status"][..], &["stop"], &["delete"], &["ssh"], &["ip"], &["service", "web"], &["logs"]] {
         refused(cluster.skiff(words), 4, &["there is no cluster", &format!("skiff start -p {}", cluster.profile)]);
@@ -65,6 +66,9 @@ fn when_a_cluster_exists() {
     let cluster = Cluster::prepare();
     cluster.start_on_own_port();
     refused(cluster.skiff(&["start", "--api-port", "9"]), 1, &["delete it first"]);
+    cluster.write("no.tar", b"no archive");
+    let file = cluster.path("no.tar");
+    refused(cluster.skiff(&["image", "load", &file]), 1, &["failed to load", &file]);
     refused(cluster.skiff(&["image", "load", "/nonexistent.tar"]), 1, &["/nonexistent.tar", "No such file"]);
     refused(cluster.skiff(&["image", "rm", "nobody/has:this"]), 1, &["nobody/has:this"]);
     refused(cluster.skiff(&["service", "web"]), 1, &["\"web\"", "skiff service --all"]);
