@@ -272,7 +272,8 @@ fn data_or_file(data: &[u8], file: &str) -> Result<Option<Vec<u8>>, KubeconfigEr
     if file.is_empty() {
         return Ok(None);
     }
-    let unreadable = |error| KubeconfigError::Invalid(vec![format!("open {file}: {}", apimachinery::gotext::io_error(&error))]);
+    let unreadable =
+        |error| KubeconfigError::Invalid(vec![format!("open {file}: {}", apimachinery::gotext::io_error(&error))]);
     std::fs::read(file).map(Some).map_err(unreadable)
 }
 
