@@ -62,7 +62,7 @@ fn with_proxy<F: Future<Output = ()>>(test: impl FnOnce(Running) -> F) {
         let proxy = proxy::start(config(informers.clone(), supervisor.clone())).expect("start");
         tokio::time::timeout(DEADLINE, proxy.ready()).await.expect("ready");
         tokio::time::timeout(DEADLINE, test(Running { api, informers, proxy })).await.expect("in time");
-        assert!(supervisor.drain(PATIENCE).await, "every task ends at the shutdown");
+        assert!(supervisor.drain(PATIENCE).await.is_ok(), "every task ends at the shutdown");
     });
 }
 
