@@ -39,10 +39,15 @@ pub(super) fn plan(service: &Service, backends: &[Backend], existing: &[Arc<Endp
     let mut plan = Plan::default();
     let mut unused: Vec<&Arc<EndpointSlice>> =
         existing.iter().filter(|s| s.metadata.deletion_timestamp.is_none()).collect();
+    // Each group takes its own slices before any may take what is left.
+    let mut shares = Vec::new();
     for (ports, wanted) in groups {
         let ports = slice_ports(&ports);
         let (mine, rest): (Vec<_>, Vec<_>) = unused.into_iter().partition(|slice| same_ports(slice, &ports));
         unused = rest;
+        shares.push((ports, wanted, mine));
+    }
+    for (ports, wanted, mine) in shares {
         fill(service, ports, wanted, &mine, &mut unused, &mut plan);
     }
     plan.delete.extend(unused.iter().filter_map(|slice| slice.metadata.name.clone()));
@@ -175,3 +180,6 @@ fn endpoint(backend: &Backend) -> Endpoint {
         ..Endpoint::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
