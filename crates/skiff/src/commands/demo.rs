@@ -5,6 +5,7 @@ mod images;
 mod script;
 
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -30,7 +31,15 @@ pub(crate) fn run(profile: &str, args: &DemoArgs) -> Result<ExitCode> {
         for command in *commands {
             let words = command.words(&said);
             printer::line(format!("$ {} {}", command.program.name(), script::shown(&words)));
-            let output = stage.run(command.program, &words, command.keeps)?;
+            let mut output = stage.run(command.program, &words, command.keeps)?;
+            // A Pod without a readiness probe is ready a moment before its program listens.
+            let asks = matches!(command.program, Program::Curl) || words.first().is_some_and(|word| word == "exec");
+            let mut tries = 0;
+            while asks && output.success == command.fails && tries < ASKED_AGAIN_MAX {
+                std::thread::sleep(ASKED_AGAIN_AFTER);
+                tries += 1;
+                output = stage.run(command.program, &words, command.keeps)?;
+            }
             if output.success == command.fails {
                 bail!(
                     "`{} {}` did not do what the tutorial says; the cluster runs on, look around with `kubectl get events`",
@@ -46,6 +55,11 @@ pub(crate) fn run(profile: &str, args: &DemoArgs) -> Result<ExitCode> {
     printer::text(script::epilogue(&stage.profile_flag()));
     Ok(ExitCode::SUCCESS)
 }
+
+/// How often a question that got no answer is asked again.
+const ASKED_AGAIN_MAX: u32 = 20;
+/// After how long.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What a command of the play did.
 struct Played {
