@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::{APISERVICES, ENDPOINTSLICES, SERVICES};
-use apimachinery::{Object, Reason};
+use apimachinery::Object;
 use async_trait::async_trait;
 use client::{Change, Client, Informer, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller};
 use component_base::Backoff;
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::context::ControllerContext;
+use crate::settled::settled;
 use plan::{Finding, Observed, find, with_condition};
 
 pub(crate) use registration::start as start_registration;
@@ -159,9 +160,7 @@ impl Availability {
                 self.api_services.caught_up(written.meta().resource_version).await;
                 Ok(next)
             }
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

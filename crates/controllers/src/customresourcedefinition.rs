@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::context::ControllerContext;
 use crate::owner;
+use crate::settled::settled;
 use plan::{Cleanup, Observed, plan};
 
 const NAME: &str = "customresourcedefinition-controller";
@@ -133,9 +134,7 @@ impl DefinitionController {
                 self.definitions.caught_up(written.meta().resource_version).await;
                 Ok(Outcome::Done)
             }
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 
 use crate::context::ControllerContext;
+use crate::settled::settled;
 
 const NAME: &str = "generic-garbage-collector";
 /// Objects that are looked at at once (upstream's `--concurrent-gc-syncs`).
@@ -170,9 +171,7 @@ impl Reconciler for GarbageCollector {
         };
         match result {
             Ok(()) => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

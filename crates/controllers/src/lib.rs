@@ -38,6 +38,7 @@ mod said;
 mod service_pods;
 mod serviceaccount;
 mod servicelb;
+mod settled;
 mod statefulset;
 mod time;
 mod ttlafterfinished;

@@ -20,6 +20,7 @@ use registry::volumes::class_of_claim;
 use crate::context::ControllerContext;
 use crate::owner;
 use crate::said::{self, Said};
+use crate::settled::settled;
 pub use install::install;
 use plan::{ClaimStep, FINALIZER, Observed, PROVISIONER, Place, VolumeStep};
 
@@ -72,9 +73,7 @@ impl Reconciler for Provisioner {
         let done = if key.contains('/') { self.sync_claim(key).await } else { self.sync_volume(key).await };
         match done {
             Ok(()) => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

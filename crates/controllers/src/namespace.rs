@@ -13,6 +13,7 @@ use client::{
 use serde_json::{Value, json};
 
 use crate::context::ControllerContext;
+use crate::settled::settled;
 
 const NAME: &str = "namespace-controller";
 const WORKERS: usize = 5;
@@ -90,9 +91,7 @@ impl Reconciler for NamespaceController {
         let target = Target::object(NAMESPACES, "", name).subresource("finalize");
         match self.client.transport().update(target, body, &WriteOptions::default()).await {
             Ok(_) => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

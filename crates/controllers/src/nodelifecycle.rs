@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 
 use crate::context::ControllerContext;
+use crate::settled::settled;
 use plan::{Observed, Plan, plan};
 
 const NAME: &str = "node-controller";
@@ -96,9 +97,7 @@ impl Reconciler for NodeLifecycle {
         });
         match self.execute(&object, plan).await {
             Ok(outcome) => Ok(outcome),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

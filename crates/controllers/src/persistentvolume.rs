@@ -22,6 +22,7 @@ use registry::volumes::volume_of;
 use crate::context::ControllerContext;
 use crate::pods::{self, BY_CLAIM};
 use crate::said;
+use crate::settled::settled;
 use plan::{Plan, Side, claim, volume};
 
 const NAME: &str = "persistent-volume-binder";
@@ -64,10 +65,7 @@ impl Reconciler for Binder {
         let done = if key.contains('/') { self.sync_claim(key).await } else { self.sync_volume(key).await };
         match done {
             Ok(()) => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            // It went meanwhile, and the informer will tell.
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

@@ -6,7 +6,7 @@ mod plan;
 use std::sync::Arc;
 
 use api::resources::{PERSISTENTVOLUMECLAIMS, PODS};
-use apimachinery::{ApiError, Object, Reason};
+use apimachinery::{ApiError, Object};
 use async_trait::async_trait;
 use client::{
     Change, Client, Informer, ListOptions, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller, typed_value,
@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use crate::context::ControllerContext;
 use crate::pods::{self, BY_CLAIM};
+use crate::settled::settled;
 use plan::{Step, plan};
 
 const NAME: &str = "pvc-protection-controller";
@@ -56,9 +57,8 @@ impl Reconciler for Protection {
         self.context.informers.synced().await;
         let Some(claim) = self.claims.store().get(key) else { return Ok(Outcome::Done) };
         match self.step(&claim).await {
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason != Reason::NotFound => Err(error.into()),
-            _ => Ok(Outcome::Done),
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) => settled(error),
         }
     }
 }

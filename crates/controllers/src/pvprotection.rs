@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use api::resources::PERSISTENTVOLUMES;
-use apimachinery::{Meta, Reason};
+use apimachinery::Meta;
 use async_trait::async_trait;
 use client::{Client, Informer, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller};
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 use crate::context::ControllerContext;
+use crate::settled::settled;
 
 const NAME: &str = "pv-protection-controller";
 /// Keeps a volume while a claim has it.
@@ -56,12 +57,12 @@ impl Reconciler for Protection {
         let mut body = object.value();
         body["metadata"]["finalizers"] = finalizers.into();
         match self.client.update(PERSISTENTVOLUMES, "", name, body).await {
-            Ok(updated) => self.volumes.caught_up(updated.meta().resource_version).await,
-            Err(error) if error.reason == Reason::Conflict => return Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => {}
-            Err(error) => return Err(error.into()),
+            Ok(updated) => {
+                self.volumes.caught_up(updated.meta().resource_version).await;
+                Ok(Outcome::Done)
+            }
+            Err(error) => settled(error),
         }
-        Ok(Outcome::Done)
     }
 }
 

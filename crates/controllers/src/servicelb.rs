@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use api::resources::SERVICES;
-use apimachinery::{Object, Reason};
+use apimachinery::Object;
 use async_trait::async_trait;
 use client::{
     Client, EventRecorder, EventType, Informer, ObjectReference, Outcome, ReconcileError, Reconciler, WorkQueue,
@@ -15,6 +15,7 @@ use client::{
 use serde_json::{Value, json};
 
 use crate::context::{Addresses, ControllerContext};
+use crate::settled::settled;
 
 const NAME: &str = "service-controller";
 
@@ -113,9 +114,7 @@ impl ServiceLb {
                 self.services.caught_up(updated.meta().resource_version).await;
                 Ok(Outcome::Done)
             }
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use api::resources::{CERTIFICATESIGNINGREQUESTS, SUBJECTACCESSREVIEWS};
 use apimachinery::ApiError;
 use async_trait::async_trait;
-use client::{Client, Informer, Outcome, ReconcileError, Reconciler, Target, WorkQueue, WriteOptions, run_controller};
+use client::{Client, Informer, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller};
 use serde_json::{Value, json};
 
 use super::plan::{Permission, approvable};
-use super::{NAME, settled};
+use super::{NAME, add_condition, write};
 use crate::context::ControllerContext;
 use crate::owner;
 
@@ -60,20 +60,11 @@ impl Reconciler for Approver {
             if !self.is_allowed(&request, &permission).await? {
                 continue;
             }
-            let mut conditions = request["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            conditions.push(json!({
+            let condition = json!({
                 "type": "Approved", "status": "True", "reason": "AutoApproved", "message": permission.message,
-            }));
-            request["status"]["conditions"] = Value::Array(conditions);
-            let target = Target::object(CERTIFICATESIGNINGREQUESTS, "", name).subresource("approval");
-            let written = self.client.transport().update(target, request, &WriteOptions::default()).await;
-            return match written {
-                Ok(object) => {
-                    self.requests.caught_up(object.meta().resource_version).await;
-                    Ok(Outcome::Done)
-                }
-                Err(error) => settled(error),
-            };
+            });
+            add_condition(&mut request, condition);
+            return write(&self.client, &self.requests, (name, "approval"), request).await;
         }
         Ok(Outcome::Done)
     }

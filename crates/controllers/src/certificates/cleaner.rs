@@ -14,9 +14,10 @@ use client::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{NAME, settled, signer};
+use super::{NAME, signer};
 use crate::context::ControllerContext;
 use crate::owner;
+use crate::settled::settled;
 
 /// Who cleans requests of Pods.
 const OF_PODS: &str = "podcertificaterequestcleaner";

@@ -7,7 +7,7 @@ use api::resources::CERTIFICATESIGNINGREQUESTS;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use client::{Client, Informer, Outcome, ReconcileError, Reconciler, Target, WorkQueue, WriteOptions, run_controller};
+use client::{Client, Informer, Outcome, ReconcileError, Reconciler, WorkQueue, run_controller};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
@@ -16,7 +16,7 @@ use registry::pem;
 use serde_json::{Value, json};
 
 use super::plan::{Asked, Signing, signing};
-use super::{NAME, settled};
+use super::{NAME, add_condition, write};
 use crate::context::ControllerContext;
 use crate::owner;
 
@@ -81,22 +81,14 @@ impl Reconciler for Signer {
             }
             Signing::Fail(why) => {
                 let now = self.context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                let mut conditions = request["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                conditions.push(json!({
+                let condition = json!({
                     "type": "Failed", "status": "True", "reason": "SignerValidationFailure", "message": why,
                     "lastUpdateTime": now,
-                }));
-                request["status"]["conditions"] = Value::Array(conditions);
+                });
+                add_condition(&mut request, condition);
             }
         }
-        let target = Target::object(CERTIFICATESIGNINGREQUESTS, "", name).subresource("status");
-        match self.client.transport().update(target, request, &WriteOptions::default()).await {
-            Ok(object) => {
-                self.requests.caught_up(object.meta().resource_version).await;
-                Ok(Outcome::Done)
-            }
-            Err(error) => settled(error),
-        }
+        write(&self.client, &self.requests, (name, "status"), request).await
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::PODS;
-use apimachinery::Reason;
 use async_trait::async_trait;
 use client::{Client, Informer, Outcome, PatchKind, ReconcileError, Reconciler, WorkQueue, run_controller};
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -13,6 +12,7 @@ use serde_json::json;
 
 use crate::context::ControllerContext;
 use crate::pods;
+use crate::settled::settled;
 
 const TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
 
@@ -81,9 +81,7 @@ impl Reconciler for Stale {
         });
         match self.client.patch_status(PODS, &meta.namespace, &meta.name, PatchKind::Strategic, patch).await {
             Ok(_) => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::NotFound => Ok(Outcome::Done),
-            Err(error) if error.reason == Reason::Conflict => Ok(Outcome::Retry),
-            Err(error) => Err(error.into()),
+            Err(error) => settled(error),
         }
     }
 }
