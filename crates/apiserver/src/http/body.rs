@@ -1,5 +1,7 @@
 //! Request and response bodies.
 
+use std::fmt::Write as _;
+
 use apimachinery::ApiError;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -58,9 +60,14 @@ fn header_first(value: &Value) -> String {
     let Some(fields) = value.as_object() else { return value.to_string() };
     let first = FIRST.iter().filter_map(|name| fields.get_key_value(*name));
     let rest = fields.iter().filter(|(name, _)| !FIRST.contains(&name.as_str()));
-    let fields: Vec<String> =
-        first.chain(rest).map(|(name, value)| format!("{}:{value}", Value::from(name.as_str()))).collect();
-    format!("{{{}}}", fields.join(","))
+    let mut text = String::new();
+    // A Table may have megabytes of rows: each is written once, where it belongs.
+    for (index, (name, value)) in first.chain(rest).enumerate() {
+        let before = if index == 0 { '{' } else { ',' };
+        let _ = write!(text, "{before}{}:{value}", Value::from(name.as_str()));
+    }
+    text.push_str(if text.is_empty() { "{}" } else { "}" });
+    text
 }
 
 /// A response with a value.
@@ -93,5 +100,21 @@ pub(crate) async fn read(body: Incoming) -> Result<Bytes, ApiError> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::too_large(BODY_MAX)),
         Err(error) => Err(ApiError::bad_request(format!("failed to read the request's body: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_says_what_it_is_comes_first() {
+        let list = json!({"a \"b\"": [1, {"kind": "x"}], "metadata": {}, "kind": "T", "apiVersion": "v1"});
+        let expected = r#"{"kind":"T","apiVersion":"v1","metadata":{},"a \"b\"":[1,{"kind":"x"}]}"#;
+        assert_eq!(header_first(&list), expected);
+        assert_eq!(header_first(&json!({})), "{}");
+        assert_eq!(header_first(&json!(["x"])), r#"["x"]"#);
     }
 }

@@ -19,7 +19,6 @@ use crate::cluster::Cluster;
 const NAMES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// A Service without a selector, and where it leads.
-#[derive(Clone)]
 struct Own {
     namespace: &'static str,
     name: &'static str,
