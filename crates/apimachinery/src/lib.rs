@@ -21,6 +21,7 @@ pub mod schema;
 mod status;
 pub mod strategy;
 mod structural;
+mod time;
 pub mod yaml;
 
 pub use admission::{Admission, AdmissionRequest, Charge, Operation, Reader, RemoteAdmission, UserInfo, Wish};
@@ -33,3 +34,4 @@ pub use schema::{Schemas, TypeId};
 pub use status::{ApiError, Cause, Reason};
 pub use strategy::{Strategy, Subresource, WriteContext};
 pub use structural::StructuralSchema;
+pub use time::metav1_time;

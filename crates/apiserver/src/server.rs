@@ -222,7 +222,7 @@ impl ApiServer {
     }
 
     pub(crate) fn now_text(&self) -> String {
-        self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        apimachinery::metav1_time(self.clock.now())
     }
 
     pub(crate) fn external_address(&self) -> &str {

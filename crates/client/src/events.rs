@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::resources::EVENTS;
-use apimachinery::{Object, Reason, Resource};
+use apimachinery::{Object, Reason, Resource, metav1_time};
 use component_base::{Clock, Supervisor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ impl Writer {
         let namespace = if recorded.about.namespace.is_empty() { "default" } else { recorded.about.namespace.as_str() };
         if let Some(name) = &step.existing {
             let patch = json!({
-                "count": step.count, "lastTimestamp": seconds(recorded.at), "message": step.message,
+                "count": step.count, "lastTimestamp": metav1_time(recorded.at), "message": step.message,
             });
             match self.client.patch(EVENTS, namespace, name, PatchKind::Strategic, patch).await {
                 Ok(_) => return,
@@ -189,7 +189,7 @@ impl Writer {
             "involvedObject": recorded.about.value(),
             "reason": recorded.reason, "message": step.message, "type": recorded.event_type.as_str(),
             "source": source, "reportingComponent": self.component, "reportingInstance": self.host,
-            "firstTimestamp": seconds(step.first), "lastTimestamp": seconds(recorded.at), "count": step.count,
+            "firstTimestamp": metav1_time(step.first), "lastTimestamp": metav1_time(recorded.at), "count": step.count,
         });
         // Two of one instant are two, and another component may have found the same name.
         for _ in 0..NAMES_MAX {
@@ -204,11 +204,6 @@ impl Writer {
         }
         tracing::debug!(reason = recorded.reason, "found no name for an Event");
     }
-}
-
-/// A time as `metav1.Time` has it: whole seconds, UTC.
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// What to do with an Event.

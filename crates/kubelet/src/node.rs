@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::admission::is_extended;
 use crate::kubelet::{KubeletConfig, Shared};
+use crate::status::time;
 
 /// How often the Lease is renewed, and for how long it is good.
 const LEASE_SECONDS: u64 = 40;
@@ -23,10 +24,6 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How often the node's status is written although nothing changed.
 const REPORT_EVERY: Duration = Duration::from_secs(300);
 const LEASE_NAMESPACE: &str = "kube-node-lease";
-
-fn time(at: Timestamp) -> Value {
-    json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
 
 /// The node's object as it is registered.
 pub(crate) fn object(config: &KubeletConfig, runtime_version: &str, old: &Value, now: Timestamp) -> Value {

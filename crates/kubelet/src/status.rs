@@ -1,6 +1,7 @@
 //! A Pod's status from what its containers do (upstream: `pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/status/generate.go`).
 //! Pure.
 
+use apimachinery::metav1_time;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use serde_json::{Map, Value, json};
@@ -61,8 +62,9 @@ impl ResizeCondition {
     }
 }
 
-fn time(at: Timestamp) -> Value {
-    json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+/// A time in an object.
+pub(crate) fn time(at: Timestamp) -> Value {
+    json!(metav1_time(at))
 }
 
 pub(crate) fn runtime_id(id: &cri::ContainerId) -> String {

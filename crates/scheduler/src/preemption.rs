@@ -5,7 +5,7 @@ pub(crate) mod plan;
 use std::sync::Arc;
 
 use api::resources::PODS;
-use apimachinery::{ApiError, Reason};
+use apimachinery::{ApiError, Reason, metav1_time};
 use client::{Client, DeleteOptions, EventRecorder, EventType, ObjectReference, PatchKind, Preconditions};
 use component_base::Clock;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -107,7 +107,7 @@ impl Said<'_> {
             "observedGeneration": generation,
         });
         if known.is_none_or(|known| known.status != self.status) {
-            condition["lastTransitionTime"] = json!(clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+            condition["lastTransitionTime"] = json!(metav1_time(clock.now()));
         }
         Some(condition)
     }

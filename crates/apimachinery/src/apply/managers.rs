@@ -101,7 +101,7 @@ impl Managers {
                 "fieldsType": "FieldsV1", "fieldsV1": manager.fields.to_json(),
             });
             if let Some(time) = manager.time {
-                entry["time"] = json!(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+                entry["time"] = json!(crate::metav1_time(time));
             }
             if !manager.subresource.is_empty() {
                 entry["subresource"] = json!(manager.subresource);

@@ -273,7 +273,7 @@ fn printed(manager: &Manager) -> String {
         "" => String::new(),
         subresource => format!(" with subresource {subresource:?}"),
     };
-    let when = manager.time.map(|time| format!(" at {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default();
+    let when = manager.time.map(|time| format!(" at {}", apimachinery::metav1_time(time))).unwrap_or_default();
     match manager.operation {
         Owning::Apply => format!("{:?}{below}", manager.name),
         Owning::Update => format!("{:?}{below} using {}{when}", manager.name, manager.api_version),

@@ -1,6 +1,6 @@
 //! What the server does to `metadata` on every write, whatever the kind.
 
-use apimachinery::{ApiError, Resource};
+use apimachinery::{ApiError, Resource, metav1_time};
 use client::Target;
 use component_base::Random;
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ const GENERATED_MAX: usize = 63;
 
 /// A time as `metav1.Time` has it: whole seconds, UTC.
 pub(super) fn time(at: Timestamp) -> Value {
-    json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    json!(metav1_time(at))
 }
 
 /// Checks that the body is of the kind that the path names, and fills in what a client may leave out.

@@ -110,7 +110,7 @@ impl ApiServer {
         if audiences.is_empty() {
             body["spec"]["audiences"] = json!([authority.issuer()]);
         }
-        let expires = expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let expires = apimachinery::metav1_time(expires);
         body["status"] = json!({"token": token, "expirationTimestamp": expires});
         answer(body)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::resources::CERTIFICATESIGNINGREQUESTS;
+use apimachinery::metav1_time;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,7 +81,7 @@ impl Reconciler for Signer {
                 request["status"]["certificate"] = json!(STANDARD.encode(certificate));
             }
             Signing::Fail(why) => {
-                let now = self.context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let now = metav1_time(self.context.clock.now());
                 let condition = json!({
                     "type": "Failed", "status": "True", "reason": "SignerValidationFailure", "message": why,
                     "lastUpdateTime": now,

@@ -1,5 +1,6 @@
 //! `kubectl certificate` (upstream: `kubectl/pkg/cmd/certificates`).
 
+use apimachinery::metav1_time;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -167,7 +168,7 @@ fn add(request: &mut Value, verdict: &Verdict, now: jiff::Timestamp) -> Result<S
         "status": "True",
         "reason": verdict.reason,
         "message": verdict.message,
-        "lastUpdateTime": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "lastUpdateTime": metav1_time(now),
     });
     let conditions: Vec<Value> = conditions.into_iter().chain([condition]).collect();
     request["status"]["conditions"] = json!(conditions);

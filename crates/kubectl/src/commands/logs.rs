@@ -167,7 +167,7 @@ impl LogsCommand {
         }
         if let Some(time) = self.since_time.as_deref().filter(|time| !time.is_empty()) {
             let parsed: Timestamp = time.parse().map_err(|_| KubectlError::new(bad_time(time)))?;
-            query.push(("sinceTime", parsed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+            query.push(("sinceTime", apimachinery::metav1_time(parsed)));
         }
         if self.limit_bytes != 0 {
             query.push(("limitBytes", self.limit_bytes.to_string()));

@@ -24,7 +24,7 @@ pub(super) static RULES: Rules = Rules {
             let condition = json!({
                 "type": "Available", "status": "True", "reason": "Local",
                 "message": "Local APIServices are always available",
-                "lastTransitionTime": context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "lastTransitionTime": apimachinery::metav1_time(context.now),
             });
             put(o, "status", json!({"conditions": [condition]}));
         }

@@ -13,7 +13,7 @@ pub(super) fn create(o: &mut Value, context: &WriteContext<'_>) {
         status["conditions"] = json!([{
             "type": "PodScheduled",
             "status": "False",
-            "lastTransitionTime": context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "lastTransitionTime": apimachinery::metav1_time(context.now),
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);

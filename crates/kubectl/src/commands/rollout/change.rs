@@ -147,7 +147,7 @@ fn restart(kind: &str, object: &Value, now: &str) -> Result<Value, String> {
 /// A time as Go's RFC 3339 has it, to the second: `Z` for UTC.
 fn rfc3339(time: &Zoned) -> String {
     if time.offset().is_zero() {
-        return Timestamp::from(time.clone()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        return apimachinery::metav1_time(Timestamp::from(time.clone()));
     }
     time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }

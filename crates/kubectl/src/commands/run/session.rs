@@ -53,7 +53,7 @@ impl Attached {
             let logged = tokio::time::timeout(LOG_TIMEOUT, self.log(context, &info, container, None)).await;
             let logged = logged.unwrap_or_else(|_| Err(KubectlError::new("context deadline exceeded")));
             let since = match logged {
-                Ok(()) => Some(context.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                Ok(()) => Some(apimachinery::metav1_time(context.clock.now())),
                 Err(error) => {
                     context.printer.err_line(format!("warning: couldn't fetch pre-attach logs: {error}"));
                     None

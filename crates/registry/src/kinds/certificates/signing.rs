@@ -1,6 +1,6 @@
 //! CertificateSigningRequest: asked for once, then approved or denied, then signed; each through a door of its own.
 
-use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
+use apimachinery::{FieldError, FieldPath, Subresource, WriteContext, metav1_time};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value, context: &WriteContex
         Subresource::Status => ["Approved", "Denied"].as_slice(),
         Subresource::Other(_) => &[],
     };
-    let now = context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let now = metav1_time(context.now);
     let mut conditions = list(&new["status"], "conditions").to_vec();
     for condition in &mut conditions {
         let kind = text(condition, "type").to_owned();

@@ -1,6 +1,6 @@
 //! Volumes (upstream: `pkg/registry/core/persistentvolume`, `ValidatePersistentVolume`).
 
-use apimachinery::{FieldError, FieldPath, Subresource, WriteContext};
+use apimachinery::{FieldError, FieldPath, Subresource, WriteContext, metav1_time};
 use serde_json::{Value, json};
 
 use super::{CLASS_DEPRECATED, access_modes, class_name, positive, volume_mode};
@@ -11,11 +11,7 @@ use crate::value::{child, has, list, put, text};
 use crate::warnings::{annotations, node_expressions};
 
 pub(super) fn prepare_create(o: &mut Value, context: &WriteContext<'_>) {
-    put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": seconds(context) }));
-}
-
-fn seconds(context: &WriteContext<'_>) -> String {
-    context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    put(o, "status", json!({ "phase": "Pending", "lastPhaseTransitionTime": metav1_time(context.now) }));
 }
 
 /// The time of a phase's change, which the server sets if the client does not.
@@ -31,7 +27,7 @@ pub(super) fn prepare_update(new: &mut Value, old: &Value, context: &WriteContex
         && (!has(after, "lastPhaseTransitionTime")
             || after["lastPhaseTransitionTime"] == before["lastPhaseTransitionTime"])
     {
-        json!(seconds(context))
+        json!(metav1_time(context.now))
     } else {
         return;
     };
